@@ -1,0 +1,111 @@
+"""docs/format.md as constants and records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+SIGNATURE = b"\x89FVL"
+VERSION = 1
+OPTIONAL = 0x80
+
+
+class ChunkType(IntEnum):
+    """What a chunk holds; types with the top bit set may be skipped."""
+
+    HEAD = 0x01
+    DATA = 0x02
+    ALPHA = 0x03
+    END = 0x04
+    ICC = 0x81
+    EXIF = 0x82
+    INDEX = 0x83
+
+
+class HeadFlag(IntFlag):
+    """The first byte of HEAD."""
+
+    CLIP = 1
+    TILES = 2
+    COLOUR = 4
+
+
+class Layout(IntFlag):
+    """The layout byte of HEAD, below the sample depth."""
+
+    RGB = 1
+    ALPHA = 4
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Code points of ITU-T H.273; the default is sRGB."""
+
+    primaries: int = 1
+    transfer: int = 13
+    matrix: int = 0
+    full_range: bool = True
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Tile width, height and overlap in pixels."""
+
+    width: int
+    height: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Frame rate as a fraction; ``frames`` is 0 where only END knows."""
+
+    numerator: int
+    denominator: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """The HEAD chunk. ``weights`` is 4 bytes; ``parameters`` belong to the codec."""
+
+    codec: int
+    weights: bytes
+    width: int
+    height: int
+    gray: bool = False
+    alpha: bool = False
+    depth: int = 8
+    bands: int = 1
+    colour: Colour = Colour()
+    tiling: Tiling | None = None
+    timing: Timing | None = None
+    parameters: bytes = b""
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles of a frame."""
+        if self.tiling is None:
+            return 1
+        return -(-self.width // self.tiling.width) * -(-self.height // self.tiling.height)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One DATA chunk: a band of a tile of a frame. ``bytes`` is the size of the whole chunk in the file."""
+
+    number: int
+    symbols_crc: int
+    payload: bytes
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Container:
+    """A whole file, taken apart. ``alpha`` is the first frame's ALPHA body after its frame number."""
+
+    head: Head
+    units: tuple[Unit, ...]
+    alpha: bytes | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
