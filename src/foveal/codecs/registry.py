@@ -1,0 +1,134 @@
+"""One table of all codecs. An id, once released, is never reused or renumbered."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass
+
+from foveal.codecs.base import Codec, CodecInfo, QualityScale
+from foveal.errors import UnknownCodecError
+
+
+@dataclass(frozen=True)
+class _Row:
+    info: CodecInfo
+    module: str
+    factory: str
+
+
+_LEARNED = "foveal.codecs.learned."
+_STANDARD = "foveal.codecs.standard."
+_PYAV, _PROGRAM = "av", "imageio-ffmpeg"
+
+_X265_PRESETS = ("slow", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slower", "veryslow", "placebo")
+_VVENC_PRESETS = ("medium", "faster", "fast", "slow", "slower")
+_SVT_PRESETS = ("2", "0", "1", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13")
+
+_TABLE: tuple[_Row, ...] = (
+    _Row(
+        CodecInfo(
+            1, "gdn", "GDN transforms, factorized prior (Ballé 2017)", (".fvl",), QualityScale("quality", 1, 100, True),
+            learned=True, alpha=True, metadata=True, needs=("torch",),
+        ),
+        _LEARNED + "gdn", "GdnCodec",
+    ),
+    _Row(
+        CodecInfo(
+            64, "jpeg", "JPEG (libjpeg-turbo)", (".jpg", ".jpeg"), QualityScale("quality", 1, 100, False),
+            chroma=("420", "422", "444"), metadata=True,
+        ),
+        _STANDARD + "jpeg", "JpegCodec",
+    ),
+    _Row(
+        CodecInfo(65, "jpeg2000", "JPEG 2000 (OpenJPEG)", (".jp2",), QualityScale("psnr_db", 22, 50, True), alpha=True),
+        _STANDARD + "jpeg2000", "Jpeg2000Codec",
+    ),
+    _Row(
+        CodecInfo(
+            66, "webp", "WebP (libwebp)", (".webp",), QualityScale("quality", 1, 100, False),
+            chroma=("420",), presets=("4", "0", "1", "2", "3", "5", "6"), alpha=True, metadata=True,
+        ),
+        _STANDARD + "webp", "WebpCodec",
+    ),
+    _Row(
+        CodecInfo(
+            67, "avif", "AVIF still (libaom)", (".avif",), QualityScale("quality", 1, 100, False),
+            chroma=("420", "422", "444"), presets=("6", "0", "1", "2", "3", "4", "5", "7", "8", "9", "10"), alpha=True, metadata=True,
+        ),
+        _STANDARD + "avif", "AvifCodec",
+    ),
+    _Row(
+        CodecInfo(
+            68, "jxl", "JPEG XL (libjxl)", (".jxl",), QualityScale("quality", 1, 100, True),
+            presets=("7", "1", "2", "3", "4", "5", "6", "8", "9"), alpha=True, needs=("imagecodecs",),
+        ),
+        _STANDARD + "jxl", "JxlCodec",
+    ),
+    _Row(
+        CodecInfo(
+            69, "hevc", "HEVC intra (x265)", (".hevc", ".mp4"), QualityScale("crf", 51, 4, True),
+            chroma=("420", "422", "444"), presets=_X265_PRESETS, needs=(_PYAV,),
+        ),
+        _STANDARD + "hevc", "HevcCodec",
+    ),
+    _Row(
+        CodecInfo(
+            70, "av1", "AV1 intra (SVT-AV1)", (".obu", ".mp4"), QualityScale("quarter_crf", 252, 8, False),
+            chroma=("420",), presets=_SVT_PRESETS, needs=(_PYAV,),
+        ),
+        _STANDARD + "av1", "Av1Codec",
+    ),
+    _Row(
+        CodecInfo(
+            71, "vvc", "VVC intra (VVenC)", (".266", ".mp4"), QualityScale("qp", 55, 8, False),
+            chroma=("420",), presets=_VVENC_PRESETS, needs=(_PYAV, _PROGRAM),
+        ),
+        _STANDARD + "vvc", "VvcCodec",
+    ),
+)  # fmt: skip
+
+
+def all_codecs() -> tuple[CodecInfo, ...]:
+    """Every codec, learned ones first."""
+    return tuple(row.info for row in _TABLE)
+
+
+def codec_by_name(name: str) -> Codec:
+    """Loads a codec.
+
+    Raises:
+        UnknownCodecError: no codec of that name. MissingDependencyError: it needs what is not installed.
+    """
+    for row in _TABLE:
+        if row.info.name == name:
+            return _load(row)
+    raise UnknownCodecError(f"no codec {name!r}; there are {', '.join(row.info.name for row in _TABLE)}")
+
+
+def codec_by_id(codec_id: int) -> Codec:
+    """Loads the codec that a .fvl file names. Raises as ``codec_by_name``."""
+    for row in _TABLE:
+        if row.info.id == codec_id:
+            return _load(row)
+    raise UnknownCodecError(f"the file names codec {codec_id}, which this version of foveal does not know; a newer one may")
+
+
+def codec_for_suffix(suffix: str) -> CodecInfo:
+    """The codec that writes files of this suffix, the first of the table where several do.
+
+    Raises:
+        UnknownCodecError: none does, or more than one standard codec does (name one with ``codec=``).
+    """
+    rows = [row for row in _TABLE if suffix.lower() in row.info.suffixes]
+    if not rows:
+        known = sorted({s for row in _TABLE for s in row.info.suffixes})
+        raise UnknownCodecError(f"no codec writes {suffix or 'a file without suffix'!r}; the suffixes are {' '.join(known)}")
+    if len(rows) > 1 and not rows[0].info.learned:
+        raise UnknownCodecError(f"{suffix!r} is written by {', '.join(r.info.name for r in rows)}; name one of them")
+    return rows[0].info
+
+
+@functools.cache
+def _load(row: _Row) -> Codec:
+    return getattr(importlib.import_module(row.module), row.factory)(row.info)

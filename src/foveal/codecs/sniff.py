@@ -1,0 +1,59 @@
+"""Which codec wrote a file, by its first bytes alone."""
+
+from __future__ import annotations
+
+from foveal.codecs.base import Codec
+from foveal.codecs.registry import codec_by_id, codec_by_name
+from foveal.container.format import SIGNATURE
+from foveal.container.reader import read_container
+from foveal.errors import NotFovealError
+from foveal.limits import DEFAULT_LIMITS, Limits
+
+_START_CODES = (b"\0\0\0\1", b"\0\0\1")
+_HEVC_FIRST = frozenset({0x40, 0x42, 0x46, 0x4E})  # VPS, SPS, access unit delimiter, SEI
+_ISO_BRANDS = {b"avif": "avif", b"avis": "avif"}
+_MP4_ENTRIES = ((b"hvc1", "hevc"), (b"hev1", "hevc"), (b"av01", "av1"), (b"vvc1", "vvc"), (b"vvi1", "vvc"))
+
+
+def codec_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Codec:
+    """The codec that decodes ``data``.
+
+    Raises:
+        NotFovealError: no codec writes files that begin so. FormatError, UnsupportedError: a .fvl file whose head cannot be read.
+    """
+    if data.startswith(SIGNATURE):
+        return codec_by_id(read_container(data, limits).head.codec)
+    if (name := _standard_name(data)) is None:
+        begin = data[:12].hex(" ") or "nothing"
+        raise NotFovealError(f"no codec writes a file that begins with {begin}; `foveal codecs` lists what foveal reads")
+    return codec_by_name(name)
+
+
+def _standard_name(data: bytes) -> str | None:
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith((b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51")):
+        return "jpeg2000"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "jxl"
+    if data[4:8] == b"ftyp":
+        return _iso_name(data)
+    for code in _START_CODES:
+        if data.startswith(code) and len(data) > len(code) + 1:
+            first, second = data[len(code)], data[len(code) + 1]
+            return "hevc" if first in _HEVC_FIRST and second == 1 else "vvc" if not first & 0xC0 else None
+    if data.startswith((b"\x12\x00\x0a", b"\x0a")):
+        return "av1"
+    return None
+
+
+def _iso_name(data: bytes) -> str | None:
+    """AVIF by its brands, an MP4 by the kind of its first sample entry."""
+    size = min(int.from_bytes(data[:4], "big"), 256)
+    brands = {data[i : i + 4] for i in range(8, size, 4)}
+    for brand, name in _ISO_BRANDS.items():
+        if brand in brands:
+            return name
+    return next((name for entry, name in _MP4_ENTRIES if entry in data), None)
