@@ -1,0 +1,276 @@
+"""``gdn``: end-to-end optimised compression with divisive normalisation and a factorized prior.
+
+::
+
+        x ─► g_a ─► y ─► · gain(quality) ─► round ─► symbols ─► entropy coder ─► file
+        x̂ ◄─ g_s ◄─ ŷ ◄─ / gain(quality) ◄────────── symbols ◄─ entropy coder ◄─ file
+
+The prior needs no network at decoding time: its tables come from a frozen integer grid, so a file
+decodes to the same symbols on every machine without further care.
+
+Reference: Ballé, Laparra, Simoncelli, "End-to-end optimized image compression", ICLR 2017
+(arXiv 1611.01704): the three-stage transforms of its section 2 and the factorized prior. Gains for
+variable rate: Cui et al., CVPR 2021. The mixture prior and its grid are ours.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from foveal.codecs.base import Codec, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.learned.factorized import LogisticMixturePrior
+from foveal.codecs.learned.gains import Gains
+from foveal.codecs.learned.layers import GDN, add_uniform_noise, round_through
+from foveal.codecs.learned.runtime import Reach, inference, ready, run_in_blocks
+from foveal.codecs.learned.start import start_as_block_transform
+from foveal.codecs.learned.symbols import check_symbols, describe_container, symbols_crc
+from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
+from foveal.container.alpha import read_alpha, write_alpha
+from foveal.container.format import Container, Head, Unit
+from foveal.container.reader import read_container
+from foveal.container.writer import write_container
+from foveal.entropy.coder import BitCounter, SymbolReader, Symbols, SymbolWriter
+from foveal.entropy.grid import POSITION_BITS, GridPrior, unit_knots
+from foveal.entropy.tables import Tables
+from foveal.errors import DamagedError, NotFovealError
+from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.media.padding import pad_to_multiple
+from foveal.picture import Picture
+
+STRIDE = 16
+PARAMETER_MAX = 65535
+DEAD_ZONE = 0.0
+_ANALYSIS_REACH = Reach(Fraction(1, STRIDE), margin=32, step=STRIDE)
+_SYNTHESIS_REACH = Reach(Fraction(STRIDE), margin=4, step=1)
+
+
+@dataclass(frozen=True)
+class GdnConfig:
+    """Sizes of the network; they are stored with the weights."""
+
+    channels: int = 128
+    latent_channels: int = 256
+    gain_nodes: int = 8
+    coarse_lambda: float = 0.0004
+    fine_lambda: float = 0.4
+
+
+def analysis_transform(config: GdnConfig) -> nn.Sequential:
+    """g_a: ``(batch, 3, H, W)`` in 0..1 to ``(batch, latent_channels, H/16, W/16)``; H, W multiples of 16."""
+    n, m = config.channels, config.latent_channels
+    return nn.Sequential(
+        nn.Conv2d(3, n, 9, stride=4, padding=4),
+        GDN(n),
+        nn.Conv2d(n, n, 5, stride=2, padding=2),
+        GDN(n),
+        nn.Conv2d(n, m, 5, stride=2, padding=2),
+    )
+
+
+def synthesis_transform(config: GdnConfig) -> nn.Sequential:
+    """g_s: ``(batch, latent_channels, h, w)`` to ``(batch, 3, 16 h, 16 w)``, about 0..1 but not clipped."""
+    n, m = config.channels, config.latent_channels
+    return nn.Sequential(
+        nn.ConvTranspose2d(m, n, 5, stride=2, padding=2, output_padding=1),
+        GDN(n, inverse=True),
+        nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1),
+        GDN(n, inverse=True),
+        nn.ConvTranspose2d(n, 3, 9, stride=4, padding=4, output_padding=3),
+    )
+
+
+@final
+class GdnModel(nn.Module):
+    """The float twin of the codec: what training optimises and ``export`` freezes."""
+
+    def __init__(self, config: GdnConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.analysis = analysis_transform(config)
+        self.synthesis = synthesis_transform(config)
+        self.gains = Gains(config.latent_channels, config.gain_nodes, coarse=config.coarse_lambda, fine=config.fine_lambda)
+        self.prior = LogisticMixturePrior(config.latent_channels)
+        start_as_block_transform(
+            [m for m in self.analysis if isinstance(m, nn.Conv2d)],
+            [m for m in self.synthesis if isinstance(m, nn.ConvTranspose2d)],
+        )
+
+    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the bits ``(batch,)`` and the reconstruction like ``x``, for quality ``(batch,)``."""
+        gain, inverse = self.gains(quality)
+        v = self.analysis(x) * gain
+        likelihood = self.prior.likelihood(add_uniform_noise(v), gain)
+        bits = -likelihood.clamp_min(1e-9).log2().sum((1, 2, 3))
+        return bits, self.synthesis(round_through(v) * inverse)
+
+
+@dataclass(frozen=True)
+class GdnNetworks:
+    """The frozen codec: float transforms and gains, and the integer prior that alone decides the tables.
+
+    ``log_gain`` and ``log_inverse``: float64 ``(nodes, channels)``; ``step``: int64 ``(fine nodes, channels)``.
+    """
+
+    card: Card
+    analysis: nn.Module
+    synthesis: nn.Module
+    log_gain: npt.NDArray[np.float64]
+    log_inverse: npt.NDArray[np.float64]
+    step: npt.NDArray[np.int64]
+    prior: GridPrior
+
+    def gain(self, parameter: int) -> npt.NDArray[np.float32]:
+        """Gains ``(channels, 1, 1)`` at a quality parameter, for the encoder."""
+        return np.exp(_between(self.log_gain, parameter)).astype(np.float32)[:, None, None]
+
+    def inverse_gain(self, parameter: int) -> npt.NDArray[np.float32]:
+        """The decoder's gains ``(channels, 1, 1)``."""
+        return np.exp(_between(self.log_inverse, parameter)).astype(np.float32)[:, None, None]
+
+    def tables(self, parameter: int) -> Tables:
+        """The coding tables of all channels: docs/format.md, section 7, in integers."""
+        position = (len(self.step) - 1) * parameter
+        node = min(position // PARAMETER_MAX, len(self.step) - 2)
+        rest = position - PARAMETER_MAX * node
+        step = (self.step[node] * (PARAMETER_MAX - rest) + self.step[node + 1] * rest) // PARAMETER_MAX
+        return self.prior.tables(np.maximum(step, 1))
+
+
+def _between(nodes: npt.NDArray[np.float64], parameter: int) -> npt.NDArray[np.float64]:
+    position = (len(nodes) - 1) * parameter / PARAMETER_MAX
+    low = min(int(position), len(nodes) - 2)
+    return nodes[low] + (nodes[low + 1] - nodes[low]) * (position - low)
+
+
+@functools.lru_cache(maxsize=4)
+def load_networks(card: Card) -> GdnNetworks:
+    """Loads a set of weights; the result is shared and never changed."""
+    weights = load_weights(card)
+    config = GdnConfig(**card.config)  # type: ignore[arg-type]
+    with torch.device("meta"):
+        analysis, synthesis = analysis_transform(config), synthesis_transform(config)
+    log_gain, correction = (weights[f"gains.{name}"].double().numpy() for name in ("log_gain", "log_inverse"))
+    step, knots, cdf = (weights[f"tables.{name}"].numpy().astype(np.int64) for name in ("step", "knots", "cdf"))
+    return GdnNetworks(
+        card,
+        ready(analysis, weights, "analysis."),
+        ready(synthesis, weights, "synthesis."),
+        log_gain,
+        correction - log_gain,
+        step,
+        GridPrior(knots, cdf),
+    )
+
+
+@torch.no_grad()
+def freeze(model: GdnModel) -> dict[str, Tensor]:
+    """The tensors that ship: transforms in float16, gains and prior in float32, and the prior again as int32 tables."""
+    tensors = {name: t.half() for name, t in model.state_dict().items() if name.startswith(("analysis.", "synthesis."))}
+    small = {name: t.float() for name, t in model.state_dict().items() if name.startswith(("gains.", "prior."))}
+    extent, cdf = model.prior.freeze()
+    fine = 8 * (model.config.gain_nodes - 1) + 1
+    gain: npt.NDArray[np.float64] = model.gains(torch.linspace(1, 100, fine))[0][:, :, 0, 0].double().numpy()
+    step = np.minimum(np.round((1 << POSITION_BITS) / (gain * extent)), (1 << 31) - 1)
+    knots = np.round(unit_knots() * (1 << POSITION_BITS))
+    tables = {"step": step, "knots": knots, "cdf": cdf}
+    return tensors | small | {f"tables.{name}": torch.from_numpy(np.asarray(t, np.int32)) for name, t in tables.items()}
+
+
+@final
+class GdnPrepared(Prepared):
+    """A picture after analysis, ready for any quality."""
+
+    def __init__(self, codec: GdnCodec, picture: Picture, settings: EncodeSettings) -> None:
+        self._codec, self._picture = codec, picture
+        self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
+        self._networks = load_networks(default_card(codec.info.name))
+        samples = pad_to_multiple(picture.rgb(), STRIDE)
+        with inference(settings.threads):
+            x = torch.from_numpy(samples).permute(2, 0, 1)[None].float() / 255
+            self._latent = run_in_blocks(self._networks.analysis, x, _ANALYSIS_REACH, 1)[0].contiguous().numpy()
+
+    def encode(self, quality: float) -> bytes:
+        parameter = self._parameter(quality)
+        symbols = self.symbols(parameter)
+        writer = SymbolWriter()
+        writer.put(symbols, self._networks.tables(parameter))
+        return self._file(parameter, Unit(0, symbols_crc(symbols), writer.finish()))
+
+    def size(self, quality: float) -> int:
+        parameter = self._parameter(quality)
+        counter = BitCounter()
+        counter.put(self.symbols(parameter), self._networks.tables(parameter))
+        return len(self._file(parameter, Unit(0, 0, b""))) + counter.size_bytes
+
+    def _parameter(self, quality: float) -> int:
+        return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
+
+    def symbols(self, parameter: int) -> Symbols:
+        """Rounds with a dead zone: a value just above one half costs more bits than its rounding saves distortion."""
+        v = self._latent * self._networks.gain(parameter)
+        return np.copysign(np.floor(np.abs(v) + (0.5 - DEAD_ZONE)), v).astype(np.int32)
+
+    def _file(self, parameter: int, unit: Unit) -> bytes:
+        picture, card = self._picture, self._networks.card
+        head = Head(
+            self._codec.info.id,
+            bytes.fromhex(card.id),
+            picture.width,
+            picture.height,
+            gray=picture.is_gray,
+            alpha=picture.alpha is not None,
+            parameters=parameter.to_bytes(2, "little"),
+        )
+        return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
+
+
+@final
+class GdnCodec(Codec):
+    """The codec ``gdn`` (docs/format.md, section 7)."""
+
+    def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
+        DEFAULT_LIMITS.check_size(picture.width, picture.height)
+        return GdnPrepared(self, picture, settings)
+
+    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+        container = read_container(data, limits)
+        head = container.head
+        parameter = self._parameter(head)
+        networks = load_networks(card_of(self.info.name, head.weights))
+        unit = container.units[0]
+        alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
+
+        shape = (networks.step.shape[1], -(-head.height // STRIDE), -(-head.width // STRIDE))
+        reader = SymbolReader(unit.payload)
+        symbols = reader.take(networks.tables(parameter), shape)
+        check_symbols(symbols, unit)
+        reader.finish()
+
+        with inference():
+            latent = torch.from_numpy(symbols.astype(np.float32) * networks.inverse_gain(parameter))[None]
+            x = run_in_blocks(networks.synthesis, latent, _SYNTHESIS_REACH, STRIDE)[0, :, : head.height, : head.width]
+            x = x.mean(0, keepdim=True) if head.gray else x
+            samples = (x * 255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+        return Picture(samples, alpha, container.icc, container.exif)
+
+    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+        container = read_container(data, limits)
+        quality = 1 + 99 * self._parameter(container.head) / PARAMETER_MAX
+        return describe_container(self.info.name, container, len(data), f"quality {quality:.2f}")
+
+    def _parameter(self, head: Head) -> int:
+        if head.codec != self.info.id:
+            raise NotFovealError(f"the file names codec {head.codec}; {self.info.name} is {self.info.id}")
+        if len(head.parameters) != 2 or head.bands != 1 or head.tiling is not None or head.depth != 8:
+            raise DamagedError(
+                f"HEAD has {len(head.parameters)} parameter bytes, {head.bands} bands, depth {head.depth}; gdn has 2, 1 and 8, and no tiles"
+            )
+        return int.from_bytes(head.parameters, "little")

@@ -1,0 +1,97 @@
+"""Weights on disk: a safetensors file and a card of the same name, found by the id that files carry."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from foveal.errors import UnknownWeightsError
+
+FOLDER = Path(__file__).parents[2] / "weights"
+ID_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of one set of weights.
+
+    id: the first four bytes of the file's SHA-256, in hexadecimal; .fvl files carry it. default: whether ``encode``
+    uses these weights; others of the same codec are kept to decode older files. config: the network's sizes.
+    """
+
+    name: str
+    codec: str
+    id: str
+    default: bool
+    config: dict[str, int | float] = field(hash=False)
+    data: str
+    data_terms: str
+    steps: int
+    minutes: float
+    machine: str
+    figures: str
+    licence: str
+
+    @property
+    def path(self) -> Path:
+        """The safetensors file."""
+        return FOLDER / f"{self.name}.safetensors"
+
+
+@functools.cache
+def cards() -> tuple[Card, ...]:
+    """The cards of all weights that came with this installation."""
+    return tuple(Card(**json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json")))
+
+
+def default_card(codec: str) -> Card:
+    """The weights that ``encode`` uses.
+
+    Raises:
+        UnknownWeightsError: this installation has none for the codec.
+    """
+    for card in cards():
+        if card.codec == codec and card.default:
+            return card
+    raise UnknownWeightsError(f"this installation has no weights for {codec}; `foveal train` makes them")
+
+
+def card_of(codec: str, weights_id: bytes) -> Card:
+    """The weights that a file names.
+
+    Raises:
+        UnknownWeightsError: they are not here.
+    """
+    for card in cards():
+        if card.codec == codec and card.id == weights_id.hex():
+            return card
+    have = ", ".join(card.id for card in cards() if card.codec == codec) or "none"
+    raise UnknownWeightsError(
+        f"the file was made with weights {weights_id.hex()} of {codec}; here are {have}; the version of foveal that wrote it has them"
+    )
+
+
+def load_weights(card: Card) -> dict[str, Tensor]:
+    """Loads a card's tensors, after checking that the file is the one that the card speaks of.
+
+    Raises:
+        UnknownWeightsError: the file is missing or has another hash.
+    """
+    try:
+        data = card.path.read_bytes()
+    except OSError as error:
+        raise UnknownWeightsError(f"cannot read the weights {card.path}: {error.strerror}; install foveal again") from error
+    if (found := weights_id(data)) != card.id:
+        raise UnknownWeightsError(f"{card.path} has id {found}, its card says {card.id}; install foveal again")
+    return load_safetensors(data)
+
+
+def weights_id(data: bytes) -> str:
+    """The id of a weights file: the first four bytes of its SHA-256, in hexadecimal."""
+    return hashlib.sha256(data).digest()[:ID_BYTES].hex()

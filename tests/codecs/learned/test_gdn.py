@@ -1,0 +1,181 @@
+"""The codec gdn: round trips, exactness, rate against its own model, and damage."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foveal.codecs.base import Codec, EncodeSettings
+from foveal.codecs.learned import gdn, runtime, weights
+from foveal.codecs.learned.factorized import LogisticMixturePrior
+from foveal.codecs.registry import codec_by_name
+from foveal.container.format import Unit
+from foveal.container.reader import read_container
+from foveal.container.writer import write_container
+from foveal.errors import DamagedError, DriftError, FovealError, SettingsError, UnknownWeightsError
+from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.metrics.psnr import psnr_rgb_db
+from foveal.picture import Picture
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return codec_by_name("gdn")
+
+
+def _noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels)).astype(np.uint8)
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 70), st.integers(1, 70), st.sampled_from([1, 3]), st.floats(1, 100), st.booleans())
+def test_any_size_comes_back_with_alpha_icc_and_exif(height: int, width: int, channels: int, quality: float, alpha: bool) -> None:
+    coder = codec_by_name("gdn")
+    picture = Picture(_noise(height, width, channels), _noise(height, width, 1)[:, :, 0] if alpha else None, b"profile", b"exif")
+    back = coder.decode(coder.encode(picture, EncodeSettings(quality)))
+    assert back.samples.shape == picture.samples.shape
+    assert (back.icc, back.exif) == (picture.icc, picture.exif)
+    assert (back.alpha is None) == (picture.alpha is None)
+    assert back.alpha is None or (back.alpha == picture.alpha).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5000, 3), (5000, 1, 1)])
+def test_extreme_shapes_work(codec: Codec, shape: tuple[int, int, int]) -> None:
+    flat = Picture(np.full(shape, 130, np.uint8))
+    back = codec.decode(codec.encode(flat, EncodeSettings(80)))
+    assert back.samples.shape == shape
+    assert np.abs(back.samples.astype(int) - 130).max() < 12
+
+
+def test_quality_rises_with_size(codec: Codec, photo: Picture) -> None:
+    prepared = codec.prepare(photo)
+    files = [prepared.encode(q) for q in range(1, 101, 9)]
+    sizes = [len(data) for data in files]
+    psnr = [psnr_rgb_db(photo, codec.decode(data)) for data in files]
+    assert sizes == sorted(sizes)
+    assert psnr == sorted(psnr)
+    assert psnr[0] > 22
+    assert psnr[-1] > 36
+
+
+def test_the_counted_size_is_the_written_size_within_two_words(codec: Codec, photo: Picture) -> None:
+    prepared = codec.prepare(photo)
+    for quality in (1.0, 33.3, 100.0):
+        assert abs(prepared.size(quality) - len(prepared.encode(quality))) <= 8
+
+
+def _model_bytes(picture: Picture, quality: float) -> float:
+    """The entropy of the symbols under the codec's own mixture densities, in floating point, in bytes."""
+    card = weights.default_card("gdn")
+    prior = LogisticMixturePrior(int(card.config["latent_channels"])).double()
+    prior.load_state_dict({n.removeprefix("prior."): t for n, t in weights.load_weights(card).items() if n.startswith("prior.")})
+    parameter = round(gdn.PARAMETER_MAX * (quality - 1) / 99)
+    prepared = codec_by_name("gdn").prepare(picture)
+    assert isinstance(prepared, gdn.GdnPrepared)
+    gain = torch.from_numpy(gdn.load_networks(card).gain(parameter)).double()[None]
+    with torch.no_grad():
+        likelihood = prior.likelihood(torch.from_numpy(prepared.symbols(parameter)).double()[None], gain)
+    return float(-likelihood.clamp_min(1e-12).log2().sum()) / 8
+
+
+def test_written_bytes_are_the_models_entropy_on_every_kodak_picture(codec: Codec, kodak: list[Picture]) -> None:
+    for picture in kodak:
+        for quality in (5.0, 50.0, 95.0):
+            unit = read_container(codec.encode(picture, EncodeSettings(quality)), DEFAULT_LIMITS).units[0]
+            assert len(unit.payload) <= 1.005 * _model_bytes(picture, quality) + 16
+
+
+def test_gray_stays_gray(codec: Codec, photo: Picture) -> None:
+    gray = Picture(photo.samples.mean(2, keepdims=True).astype(np.uint8))
+    back = codec.decode(codec.encode(gray, EncodeSettings(70)))
+    assert back.is_gray
+    assert psnr_rgb_db(gray, back) > 30
+
+
+def test_blocks_give_the_same_picture_as_one_pass(codec: Codec, photo: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = codec.encode(photo, EncodeSettings(60))
+    picture = codec.decode(whole)
+    monkeypatch.setattr(runtime, "_BLOCK", 96)
+    assert abs(len(codec.encode(photo, EncodeSettings(60))) - len(whole)) <= 8
+    assert np.abs(codec.decode(whole).samples.astype(int) - picture.samples).max() <= 1
+
+
+def test_callers_settings_change_nothing_and_are_left_alone(codec: Codec, photo: Picture) -> None:
+    data = codec.encode(photo)
+    expected = codec.decode(data).samples
+    threads = torch.get_num_threads()
+    gdn.load_networks.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            assert (codec.decode(data).samples == expected).all()
+            assert codec.encode(photo, EncodeSettings(threads=1)) == data
+            assert torch.is_autocast_enabled("cpu")
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+        gdn.load_networks.cache_clear()
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == threads
+
+
+def test_several_threads_at_once_decode_the_same(codec: Codec, photo: Picture) -> None:
+    files = [codec.encode(photo, EncodeSettings(q)) for q in (10, 60)]
+    expected = [codec.decode(data).samples for data in files]
+    found: list[bool] = []
+
+    def work(i: int) -> None:
+        found.append(bool((codec.decode(files[i % 2]).samples == expected[i % 2]).all()))
+
+    workers = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert found == [True] * 6
+
+
+def test_changed_symbols_are_drift_never_a_picture(codec: Codec, photo: Picture) -> None:
+    container = read_container(codec.encode(photo), DEFAULT_LIMITS)
+    payload = bytearray(container.units[0].payload)
+    payload[len(payload) // 2] ^= 4
+    forged = write_container(replace(container, units=(Unit(0, container.units[0].symbols_crc, bytes(payload)),)))
+    with pytest.raises((DriftError, DamagedError)):
+        codec.decode(forged)
+
+
+def test_other_weights_are_refused_by_name(codec: Codec, photo: Picture) -> None:
+    container = read_container(codec.encode(photo), DEFAULT_LIMITS)
+    forged = write_container(replace(container, head=replace(container.head, weights=b"none")))
+    with pytest.raises(UnknownWeightsError, match="6e6f6e65"):
+        codec.decode(forged)
+
+
+@pytest.mark.parametrize("change", [{"parameters": b"1"}, {"parameters": b"123"}, {"depth": 10}, {"codec": 64}])
+def test_heads_that_are_not_gdns_are_refused(codec: Codec, photo: Picture, change: dict[str, object]) -> None:
+    container = read_container(codec.encode(photo), DEFAULT_LIMITS)
+    with pytest.raises(FovealError):
+        codec.decode(write_container(replace(container, head=replace(container.head, **change))))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("quality", [0.0, 100.5, -3.0, float("nan"), float("inf")])
+def test_qualities_out_of_range_are_refused(codec: Codec, photo: Picture, quality: float) -> None:
+    with pytest.raises(SettingsError, match="1 \\(smallest file\\) to 100"):
+        codec.encode(photo, EncodeSettings(quality))
+
+
+def test_limits_hold_before_decoding(codec: Codec, photo: Picture) -> None:
+    with pytest.raises(FovealError, match="pixels"):
+        codec.decode(codec.encode(photo), Limits(pixels=100))
+
+
+def test_weights_that_do_not_match_their_card_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    card = replace(weights.default_card("gdn"), id="00000000")
+    with pytest.raises(UnknownWeightsError, match="install foveal again"):
+        weights.load_weights(card)
