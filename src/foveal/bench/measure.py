@@ -1,0 +1,68 @@
+"""One measurement: a picture through one codec at one quality, by way of a real file."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveal.bench.plan import CodecRun
+from foveal.codecs.base import Codec, EncodeSettings
+from foveal.errors import InputError
+from foveal.metrics.psnr import psnr_rgb_db, psnr_y_db
+from foveal.metrics.rate import bpp, file_bytes
+from foveal.metrics.ssim import MS_SSIM_LEAST_SIDE, SSIM_LEAST_SIDE, ms_ssim, ssim
+from foveal.picture import Picture
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The figures of one row. ssim, ms_ssim: None where the picture is too small or they were not asked for."""
+
+    bytes: int
+    bpp: float
+    psnr_rgb_db: float
+    psnr_y_db: float
+    ssim: float | None
+    ms_ssim: float | None
+    encode_s: float
+    decode_s: float
+
+
+def settings_of(run: CodecRun, quality: float, threads: int | None) -> EncodeSettings:
+    """The settings of one point of a curve."""
+    return EncodeSettings(quality, run.chroma, run.preset, threads=threads)
+
+
+def measure(codec: Codec, picture: Picture, settings: EncodeSettings, file: Path, *, with_ssim: bool) -> Measurement:
+    """Codes a picture into ``file``, reads it back, decodes it and compares; seconds are wall time of encode and of decode.
+
+    Raises:
+        FovealError: whatever the codec refuses, or a file that cannot be written.
+    """
+    begin = time.perf_counter()
+    data = codec.encode(picture, settings)
+    encode_s = time.perf_counter() - begin
+    size, data = _through_disk(file, data)
+    begin = time.perf_counter()
+    decoded = codec.decode(data)
+    decode_s = time.perf_counter() - begin
+    side = min(picture.width, picture.height)
+    return Measurement(
+        bytes=size,
+        bpp=bpp(size, picture.width, picture.height),
+        psnr_rgb_db=psnr_rgb_db(picture, decoded),
+        psnr_y_db=psnr_y_db(picture, decoded),
+        ssim=ssim(picture, decoded) if with_ssim and side >= SSIM_LEAST_SIDE else None,
+        ms_ssim=ms_ssim(picture, decoded) if with_ssim and side >= MS_SSIM_LEAST_SIDE else None,
+        encode_s=encode_s,
+        decode_s=decode_s,
+    )
+
+
+def _through_disk(file: Path, data: bytes) -> tuple[int, bytes]:
+    try:
+        file.write_bytes(data)
+        return file_bytes(file), file.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot write {file}: {error.strerror}") from error

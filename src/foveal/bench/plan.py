@@ -1,0 +1,113 @@
+"""What a bench runs: which pictures, which codecs with which settings, and where the results go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from foveal.codecs.base import Chroma, CodecInfo
+from foveal.codecs.registry import all_codecs
+from foveal.errors import SettingsError, UnknownCodecError
+
+_EVEN: Final = (5.0, 15.0, 30.0, 45.0, 60.0, 75.0, 85.0, 93.0)
+_LOGARITHMIC: Final = (8.0, 18.0, 28.0, 38.0, 48.0, 58.0, 68.0, 78.0)
+_QUALITIES: Final = {"crf": _LOGARITHMIC, "qp": _LOGARITHMIC, "psnr_db": _LOGARITHMIC}
+
+
+@dataclass(frozen=True)
+class CodecRun:
+    """One curve of a bench: a codec with fixed settings, at several qualities (1..100). None means the codec's default.
+
+    Raises:
+        SettingsError: no qualities, or one outside 1..100.
+    """
+
+    codec: str
+    qualities: tuple[float, ...]
+    chroma: Chroma | None = None
+    preset: str | None = None
+
+    def __post_init__(self) -> None:
+        bad = [quality for quality in self.qualities if not 1 <= quality <= 100]
+        if bad or not self.qualities:
+            raise SettingsError(f"qualities {list(bad or self.qualities)} of {self.label}; one or more of 1..100 are needed")
+        object.__setattr__(self, "qualities", tuple(sorted({float(quality) for quality in self.qualities})))
+
+    @property
+    def label(self) -> str:
+        """How reports call it: ``hevc``, ``hevc:444``, ``vvc:faster``."""
+        return ":".join(part for part in (self.codec, self.chroma, self.preset) if part is not None)
+
+
+@dataclass(frozen=True)
+class BenchPlan:
+    """A bench: every picture by every codec at every quality.
+
+    out: the folder of the results; rows go to ``rows.jsonl`` in it, and rows that it holds already are not run again.
+    ssim: whether SSIM and MS-SSIM are measured (they need torch). threads: how many each encoder may use.
+    command: what the header says was run; None means this process's own command line.
+
+    Raises:
+        SettingsError: two codecs with the same label, no codec or no picture.
+    """
+
+    pictures: tuple[Path, ...]
+    codecs: tuple[CodecRun, ...]
+    out: Path
+    ssim: bool = True
+    threads: int | None = None
+    command: str | None = None
+
+    def __post_init__(self) -> None:
+        labels = [run.label for run in self.codecs]
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        if twice:
+            raise SettingsError(f"{', '.join(twice)} is asked for twice; name each codec with its settings once")
+        if not self.pictures or not self.codecs:
+            raise SettingsError(f"{len(self.pictures)} pictures and {len(self.codecs)} codecs; one or more of each are needed")
+
+    @property
+    def rows_path(self) -> Path:
+        """The file of the rows."""
+        return self.out / "rows.jsonl"
+
+
+def default_qualities(info: CodecInfo) -> tuple[float, ...]:
+    """Eight qualities, from a coarse picture to one that is hard to tell from the original, by the codec's own parameter."""
+    return _QUALITIES.get(info.scale.parameter, _EVEN)
+
+
+def parse_codecs(text: str, qualities: tuple[float, ...] | None = None) -> tuple[CodecRun, ...]:
+    """Reads ``gdn,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons.
+
+    ``qualities`` None means each codec's ``default_qualities``.
+
+    Raises:
+        UnknownCodecError: no codec of that name. SettingsError: an option that the codec does not have.
+    """
+    return tuple(_parse_one(item.strip().lower(), qualities) for item in text.split(","))
+
+
+def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
+    name, *options = item.split(":")
+    table = {info.name: info for info in all_codecs()}
+    info = table.get(name)
+    if info is None:
+        raise UnknownCodecError(f"no codec {name!r}; there are {', '.join(table)}")
+    chroma: Chroma | None = None
+    preset: str | None = None
+    for option in options:
+        if option in info.chroma and chroma is None:
+            chroma = option
+        elif option in info.presets and preset is None:
+            preset = option
+        else:
+            raise SettingsError(f"{item!r}: {option!r} is not one more setting of {name}; {_choices(info)}")
+    return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset)
+
+
+def _choices(info: CodecInfo) -> str:
+    kinds = (("chroma", info.chroma), ("preset", info.presets))
+    offered = [f"{kind} {', '.join(values)}" for kind, values in kinds if values]
+    return "once each: " + "; ".join(offered) if offered else "it has none"

@@ -1,0 +1,184 @@
+"""The results of a bench on disk: JSON Lines, a header for each run and then a row for each picture, codec and quality."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Final, cast
+
+from foveal.errors import InputError
+
+SCHEMA: Final = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where and by what the rows after it were measured. versions: package name and version, in pairs."""
+
+    date: str
+    command: str
+    cpu: str
+    cores: int
+    platform: str
+    python: str
+    versions: tuple[tuple[str, str], ...]
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture coded by one codec at one quality.
+
+    picture_sha256 is of the picture's file. parameter, parameter_value: the codec's own quality parameter.
+    bytes is the size of the file on disk. psnr_*_db is ``inf`` for identical samples (null in the file).
+    ssim and ms_ssim are None where they are not defined or were not asked for.
+    Where error is set the row failed there, and what was not measured is None.
+    """
+
+    picture: str
+    picture_sha256: str
+    codec: str
+    label: str
+    quality: float
+    chroma: str | None
+    preset: str | None
+    threads: int | None
+    foveal: str
+    weights: str | None
+    parameter: str | None = None
+    parameter_value: float | None = None
+    width: int | None = None
+    height: int | None = None
+    bytes: int | None = None
+    bpp: float | None = None
+    psnr_rgb_db: float | None = None
+    psnr_y_db: float | None = None
+    ssim: float | None = None
+    ms_ssim: float | None = None
+    encode_s: float | None = None
+    decode_s: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class RowFile:
+    """What one file of rows holds, in the order of writing."""
+
+    headers: tuple[Header, ...]
+    rows: tuple[Row, ...]
+
+
+def to_line(record: Header | Row) -> bytes:
+    """One line of the file, with its newline."""
+    data = asdict(record)
+    for key in ("psnr_rgb_db", "psnr_y_db"):
+        if data.get(key) == math.inf:
+            data[key] = None
+    kind = "header" if isinstance(record, Header) else "row"
+    return json.dumps({"kind": kind, "schema": SCHEMA, **data}, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def read_rows(path: Path) -> RowFile:
+    """Reads a file of rows; a half-written last line is left out.
+
+    Raises:
+        InputError: no such file, or a damaged line before the last.
+    """
+    headers: list[Header] = []
+    rows: list[Row] = []
+    lines = _read(path).split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = _from_line(line)
+        except (ValueError, TypeError, KeyError) as error:
+            if number == len(lines):
+                break
+            raise InputError(f"{path}, line {number}: not a record of a bench ({error}); delete that line") from error
+        if isinstance(record, Header):
+            headers.append(record)
+        else:
+            rows.append(record)
+    return RowFile(tuple(headers), tuple(rows))
+
+
+def mend_end(path: Path) -> None:
+    """Cuts off a half-written last line, so that the next one begins on a line of its own.
+
+    Raises:
+        InputError: the file cannot be read or written.
+    """
+    data = _read(path)
+    if not data or data.endswith(b"\n"):
+        return
+    whole, _, last = data.rpartition(b"\n")
+    try:
+        _from_line(last)
+        mended = data + b"\n"
+    except (ValueError, TypeError, KeyError):
+        mended = whole + b"\n" if whole else b""
+    try:
+        path.write_bytes(mended)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """The newest row of each picture, label and quality, and notes on what was left out.
+
+    Left out are rows that another version of foveal, other weights or another number of threads measured than the label's
+    newest good row, and failures that a later run mended.
+
+    Raises:
+        InputError: two different pictures have the same name.
+    """
+    newest: dict[str, Row] = {row.label: row for row in sorted(rows, key=lambda row: row.error is None)}
+    kept: dict[tuple[str, str, float], Row] = {}
+    stale: dict[str, int] = {}
+    hashes: dict[str, str] = {}
+    for row in rows:
+        if not _alike(row, newest[row.label]):
+            stale[row.label] = stale.get(row.label, 0) + 1
+            continue
+        if row.picture_sha256 and hashes.setdefault(row.picture, row.picture_sha256) != row.picture_sha256:
+            raise InputError(f"the rows hold two different pictures named {row.picture}; report them apart")
+        key = row.picture, row.label, row.quality
+        if row.error is None or key not in kept:
+            kept[key] = row
+    notes = tuple(
+        f"{label}: {count} rows of another version, other weights or another number of threads left out"
+        for label, count in stale.items()
+    )
+    return tuple(kept.values()), notes
+
+
+def _alike(row: Row, newest: Row) -> bool:
+    weights_known = row.error is None or row.weights is not None
+    same_weights = row.weights == newest.weights or not weights_known
+    return same_weights and (row.foveal, row.threads) == (newest.foveal, newest.threads)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _from_line(line: bytes) -> Header | Row:
+    data = cast("dict[str, Any]", json.loads(line))
+    if data["schema"] != SCHEMA:
+        raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}")
+    if data["kind"] == "header":
+        known = {field.name: data[field.name] for field in fields(Header)}
+        known["versions"] = tuple((name, version) for name, version in cast("list[list[str]]", known["versions"]))
+        return Header(**known)
+    row = {field.name: data[field.name] for field in fields(Row)}
+    if row["error"] is None:
+        for key in ("psnr_rgb_db", "psnr_y_db"):
+            row[key] = math.inf if row[key] is None else row[key]
+    return Row(**row)
