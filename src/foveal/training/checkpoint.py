@@ -1,0 +1,62 @@
+"""A run on disk: safetensors only, written whole or not at all, each file below 16 MiB for small codecs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. ``minutes`` is time spent in the loop, over all sittings."""
+
+    step: int = 0
+    minutes: float = 0.0
+    machine: str = ""
+
+
+def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam, progress: Progress) -> None:
+    """Writes weights, averaged weights, the optimizer's moments and, last, the progress."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = _names(model, optimizer)
+    state = optimizer.state_dict()["state"]
+    _write(folder / "model.safetensors", model.state_dict())
+    _write(folder / "average.safetensors", average.state_dict())
+    for moment in ("exp_avg", "exp_avg_sq"):
+        _write(folder / f"{moment}.safetensors", {n: state[i][moment] for i, n in enumerate(names) if i in state})
+    partial = folder / "progress.json.partial"
+    partial.write_text(json.dumps(asdict(progress)))
+    partial.replace(folder / "progress.json")
+
+
+def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
+    """Loads a run into the given objects; a folder without one gives a fresh ``Progress``."""
+    if not (folder / "progress.json").exists():
+        return Progress()
+    progress = Progress(**json.loads((folder / "progress.json").read_text()))
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    average.load_state_dict(load_file(folder / "average.safetensors"))
+    moments = {m: load_file(folder / f"{m}.safetensors") for m in ("exp_avg", "exp_avg_sq")}
+    state = optimizer.state_dict()
+    for i, name in enumerate(_names(model, optimizer)):
+        if name in moments["exp_avg"]:
+            state["state"][i] = {m: moments[m][name] for m in moments} | {"step": torch.tensor(float(progress.step))}
+    optimizer.load_state_dict(state)
+    return progress
+
+
+def _names(model: nn.Module, optimizer: torch.optim.Adam) -> list[str]:
+    """The parameters' names in the optimizer's order, which goes by groups."""
+    name_of = {id(p): name for name, p in model.named_parameters()}
+    return [name_of[id(p)] for group in optimizer.param_groups for p in group["params"]]
+
+
+def _write(path: Path, tensors: dict[str, Tensor]) -> None:
+    partial = path.with_suffix(".partial")
+    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial)
+    partial.replace(path)

@@ -1,0 +1,78 @@
+"""Recipes: frozen dataclasses read from TOML, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foveal.errors import RecipeError
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which photographs to train on; the folder itself is given on the command line."""
+
+    pattern: str = "*"
+    held_out_every: int = 40
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run. ``model`` holds the codec's own sizes and is checked by the codec."""
+
+    codec: str
+    steps: int
+    batch: int = 8
+    crop: int = 192
+    learning_rate: float = 5e-4
+    prior_rate_factor: float = 1.0
+    warmup_steps: int = 500
+    decay_from: float = 0.6
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    loss_balance: float = 0.5
+    seed: int = 1
+    model: dict[str, Any] = field(default_factory=dict[str, Any])
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+def read_recipe(path: Path) -> TrainConfig:
+    """Reads a recipe.
+
+    Raises:
+        RecipeError: the file is missing, is not TOML, or holds a key or a type that is not known.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RecipeError(
+            f"cannot read the recipe {path}: {error.strerror}; recipes that come with foveal are in recipes/"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
+    return build(TrainConfig, values, str(path))
+
+
+def build(kind: type[_T], values: dict[str, Any], where: str) -> _T:
+    """Makes a frozen dataclass of a table of values, converting integers to floats and nothing else.
+
+    Raises:
+        RecipeError: a key is unknown or missing, or a value has another type than the field.
+    """
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(values) - set(known)):
+        raise RecipeError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    for name, value in values.items():
+        allowed = {"int": int, "float": (int, float), "str": str, "bool": bool}.get(str(known[name].type))
+        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and known[name].type != "bool")):
+            raise RecipeError(f"{where}: {name} = {value!r} is not of type {known[name].type}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"{where}: {error}") from error

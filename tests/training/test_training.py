@@ -1,0 +1,144 @@
+"""Training: recipes are checked, a run learns, stops, goes on, and exports what a codec loads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foveal.codecs.base import EncodeSettings
+from foveal.codecs.learned import weights
+from foveal.codecs.learned.gdn import GdnConfig, GdnModel, load_networks
+from foveal.codecs.registry import codec_by_name
+from foveal.errors import RecipeError
+from foveal.metrics.psnr import psnr_rgb_db
+from foveal.picture import Picture
+from foveal.training import loop
+from foveal.training.config import DataConfig, TrainConfig, read_recipe
+from foveal.training.data import RandomCrops, load_photos
+from foveal.training.export import Provenance, export_run
+from foveal.training.loop import learning_rate, load_initial, train
+
+ROOT = Path(__file__).parents[2]
+TINY = TrainConfig(
+    "gdn", steps=6, batch=2, crop=64, warmup_steps=1, prior_rate_factor=10.0, model={"channels": 48, "latent_channels": 64},
+    data=DataConfig("*.png", held_out_every=3),
+)  # fmt: skip
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo: Picture) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(4):
+        Image.fromarray(np.roll(photo.samples, 40 * i, axis=0)[: 128 + i, :160]).save(folder / f"{i}.png")
+    return folder
+
+
+def test_the_shipped_recipe_is_read_and_names_every_key_it_uses() -> None:
+    config = read_recipe(ROOT / "recipes" / "gdn.toml")
+    assert config.codec == "gdn"
+    assert GdnConfig(**config.model) == GdnConfig(**weights.default_card("gdn").config)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("codec = 'gdn'\nsteps = 1\nspeed = 3", "unknown key 'speed'"),
+        ("codec = 'gdn'", "steps"),
+        ("codec = 'gdn'\nsteps = 'many'", "not of type int"),
+        ("codec = 'gdn'\nsteps = true", "not of type int"),
+        ("codec = ", "not TOML"),
+        ("codec = 'gdn'\nsteps = 1\n[data]\nfolder = 'x'", "unknown key 'folder'"),
+    ],
+)
+def test_wrong_recipes_are_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_missing_recipes_codecs_and_photos_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="cannot read"):
+        read_recipe(tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="holds 0 pictures"):
+        train(TINY, tmp_path, tmp_path / "run", minutes=1)
+    with pytest.raises(RecipeError, match="jpeg"):
+        loop.build_model("jpeg", {})
+    with pytest.raises(RecipeError, match="unknown key 'depth'"):
+        loop.build_model("gdn", {"depth": 3})
+
+
+def test_a_run_stops_goes_on_and_exports(photos: Path, photo: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, lines = tmp_path / "run", list[str]()
+    first = train(dataclasses.replace(TINY, steps=3), photos, run, minutes=5, log=lines.append)
+    second = train(TINY, photos, run, minutes=5, log=lines.append)
+    assert (first.step, second.step) == (3, 6)
+    assert second.minutes > first.minutes
+    assert any("from step 3 of 6" in line for line in lines)
+    card = export_run(TINY, run, tmp_path / "out", Provenance("tiny", "four cuts of a photograph", "none"))
+    assert json.loads((tmp_path / "out" / "tiny.json").read_text())["id"] == card.id
+
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "out")
+    weights.cards.cache_clear()
+    load_networks.cache_clear()
+    try:
+        codec = codec_by_name("gdn")
+        assert psnr_rgb_db(photo, codec.decode(codec.encode(photo, EncodeSettings(90)))) > 20
+    finally:
+        weights.cards.cache_clear()
+        load_networks.cache_clear()
+
+
+def test_no_minutes_left_trains_nothing_but_leaves_a_run(photos: Path, tmp_path: Path) -> None:
+    assert train(TINY, photos, tmp_path / "run", minutes=0, log=lambda _: None).step == 0
+    assert (tmp_path / "run" / "average.safetensors").exists()
+
+
+def test_training_lowers_the_loss_and_the_bits_estimate_matches_the_file(photo: Picture) -> None:
+    torch.manual_seed(0)
+    model = GdnModel(GdnConfig(channels=48, latent_channels=64))
+    config = dataclasses.replace(TINY, warmup_steps=1, learning_rate=1e-3)
+    optimizer, average = loop.make_optimizer(model, config), GdnModel(model.config)
+    batch = np.stack([photo.samples[:96, :96], photo.samples[96:192, 96:192]])
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * group["factor"]
+    losses = [loop.train_step(model, average, optimizer, batch, config, torch.device("cpu"), step) for step in range(25)]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_the_first_weights_already_code_pictures(photo: Picture) -> None:
+    torch.manual_seed(0)
+    model = GdnModel(GdnConfig())
+    x = torch.from_numpy(photo.samples).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        _, reconstruction = model(x, torch.tensor([90.0]))
+    assert float((x - reconstruction).square().mean()) < 10**-3
+
+
+def test_initial_weights_of_another_size_are_refused() -> None:
+    small, large = GdnModel(GdnConfig(48, 64)), GdnModel(GdnConfig(48, 80))
+    load_initial(small, GdnModel(GdnConfig(48, 64)).state_dict())
+    with pytest.raises(RecipeError, match="do not fit"):
+        load_initial(large, small.state_dict())
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = dataclasses.replace(TINY, steps=100, warmup_steps=10, decay_from=0.5, learning_rate=1.0)
+    rates = [learning_rate(config, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:50] == pytest.approx([1.0] * 40)
+    assert rates[-1] < 0.02
+
+
+def test_crops_are_of_the_photographs(photos: Path) -> None:
+    training, held_out = load_photos(photos, TINY.data, least_side=64)
+    assert (len(training), len(held_out)) == (2, 2)
+    batch = RandomCrops(training, batch=5, crop=64, seed=3).next()
+    assert batch.shape == (5, 64, 64, 3)
+    assert (batch == RandomCrops(training, batch=5, crop=64, seed=3).next()).all()
