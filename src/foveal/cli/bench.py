@@ -1,0 +1,64 @@
+"""``foveal bench``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from foveal.cli.options import Json, parse_qualities
+
+
+def bench(
+    pictures: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of pictures, or one picture.")],
+    codecs: Annotated[
+        str,
+        typer.Option(metavar="LIST", help="Codecs between commas, each with a chroma or preset: gdn,jpeg,hevc:444,vvc:faster."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="REPORT", help="The folder of rows and report. A bench that is there goes on.")],
+    qualities: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Qualities between commas, 1 to 100. Default: eight that suit each codec.")
+    ] = None,
+    anchor: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="The curve that BD-rates are against. Default: jpeg, else the first codec."),
+    ] = None,
+    published: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH", help="Also draw published curves (CompressAI results JSON): a file or a folder. May be repeated."
+        ),
+    ] = None,
+    measured: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw curves measured earlier on the same pictures (JSON Lines).")
+    ] = None,
+    ssim: Annotated[bool, typer.Option(help="Measure SSIM and MS-SSIM, which takes torch.")] = True,
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Threads that an encoder may use. Default: the codec's own choice.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure codecs x qualities x pictures, and write a report: rate-distortion plots, BD-rates, times.
+
+    Every row goes to REPORT/rows.jsonl as soon as it is measured, so that a stopped bench goes on where it was.
+    One failure does not stop the rest. Status: 0 all measured, 1 something failed, 2 a wrong command.
+    """
+    from foveal.bench.pictures import find_pictures
+    from foveal.bench.plan import BenchPlan, parse_codecs
+    from foveal.bench.report import write_report
+    from foveal.bench.run import run_bench
+    from foveal.cli.bench_show import bench_json, bench_lines, choose_anchor, published_files, row_progress
+
+    runs = parse_codecs(codecs, parse_qualities(qualities))
+    plan = BenchPlan(find_pictures(pictures), runs, out, ssim=ssim, threads=threads)
+    curves = published_files(published or [])
+    with row_progress() as on_row:
+        done = run_bench(plan, on_row)
+    report = write_report([done.path], out, anchor=anchor or choose_anchor(runs), published=curves, measured=measured)
+    print(bench_json(done, report) if as_json else bench_lines(done, report))
+    for row in done.failed:
+        print(f"error: {row.label} {row.picture} quality {row.quality:g}: {row.error}", file=sys.stderr)
+    if done.failed:
+        raise typer.Exit(1)

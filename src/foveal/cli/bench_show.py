@@ -1,0 +1,104 @@
+"""What ``foveal bench`` asks for by default, and how it shows its progress and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from foveal.bench.plan import CodecRun
+from foveal.bench.report import Report
+from foveal.bench.rows import Row
+from foveal.bench.run import OnRow, RunSummary
+from foveal.cli.show import json_line
+from foveal.errors import InputError
+
+
+@dataclass(frozen=True)
+class BdFigure:
+    """One BD-rate: ``percent`` is None where the curves cannot be compared, and ``refusal`` says why."""
+
+    label: str
+    metric: str
+    percent: float | None
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """How a bench ended."""
+
+    rows: str
+    report: str
+    anchor: str
+    measured: int
+    reused: int
+    failed: int
+    bd_rates: tuple[BdFigure, ...]
+
+
+def choose_anchor(runs: Sequence[CodecRun]) -> str:
+    """``jpeg`` if it is among the codecs, else the first of them."""
+    labels = [run.label for run in runs]
+    return "jpeg" if "jpeg" in labels else labels[0]
+
+
+def published_files(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The files themselves, and the .json files of folders. Raises InputError: neither a file nor a folder with some."""
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(path.glob("*.json")) if path.is_dir() else [path] if path.is_file() else []
+        if not found:
+            raise InputError(f"no published curves at {path}; a .json file or a folder of them is needed")
+        files += found
+    return tuple(files)
+
+
+@contextmanager
+def row_progress() -> Generator[OnRow]:
+    """A progress bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("bench", total=None)
+
+        def on_row(row: Row, done: int, total: int) -> None:
+            progress.update(task, description=f"{row.label} {row.picture}", completed=done, total=total)
+
+        yield on_row
+
+
+def bench_json(done: RunSummary, report: Report) -> str:
+    """One line."""
+    return json_line(_summary(done, report))
+
+
+def bench_lines(done: RunSummary, report: Report) -> str:
+    """Such as ``96 rows measured, 0 reused, 0 failed``, the BD-rates, and where the report is."""
+    about = _summary(done, report)
+    lines = [f"{about.measured} rows measured, {about.reused} reused, {about.failed} failed"]
+    for figure in about.bd_rates:
+        if figure.metric == "psnr_rgb":
+            found = f"{figure.percent:+.1f} %" if figure.percent is not None else f"none: {figure.refusal}"
+            lines.append(f"BD-rate of {figure.label} against {about.anchor} in PSNR: {found}")
+    return "\n".join([*lines, f"report: {about.report}"])
+
+
+def _summary(done: RunSummary, report: Report) -> BenchReport:
+    figures = tuple(
+        BdFigure(cell.label, cell.metric, cell.result.value_percent if cell.result else None, cell.refusal)
+        for cell in report.summary.bd
+    )
+    return BenchReport(
+        rows=str(done.path),
+        report=str(report.html),
+        anchor=report.summary.anchor,
+        measured=done.measured,
+        reused=done.reused,
+        failed=len(done.failed),
+        bd_rates=figures,
+    )

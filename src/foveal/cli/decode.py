@@ -1,0 +1,39 @@
+"""``foveal decode``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foveal.cli.batches import show_batch
+from foveal.cli.options import Json, MaxPixels, Overwrite, Threads, Workers, make_limits
+from foveal.cli.show import decoded_line, json_line, stream_for
+
+
+def decode(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A coded file, a folder of them, or - for standard input.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The picture or folder to write, or - for standard output.")],
+    threads: Threads = None,
+    as_json: Json = False,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Decode a .fvl file, or any standard file that foveal writes, to a picture.
+
+    OUT's suffix names the format of the picture: .png, .ppm, .tiff and what else Pillow writes; - writes PNG.
+    The codec is found from the file's first bytes, not from its name.
+
+    A folder is a batch of PNG files: finished ones are skipped when the command is run again, and a file that
+    fails does not stop the others. Status: 0 all done, 1 something failed, 2 a wrong command.
+    """
+    from foveal.files import DecodeRequest, decode_batch, decode_file, is_folder
+
+    request = DecodeRequest(make_limits(max_pixels), threads)
+    if is_folder(source):
+        batch = decode_batch(source, output, request)
+        show_batch(*batch, verb="decoded", workers=workers, overwrite=overwrite, as_json=as_json)
+        return
+    report = decode_file(source, output, request, overwrite=overwrite)
+    print(json_line(report) if as_json else decoded_line(report), file=stream_for(output))

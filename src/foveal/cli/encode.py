@@ -1,0 +1,87 @@
+"""``foveal encode``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foveal.cli.batches import show_batch
+from foveal.cli.options import (
+    Json,
+    MaxPixels,
+    Overwrite,
+    Threads,
+    Workers,
+    choose_codec,
+    make_limits,
+    parse_chroma,
+    parse_color,
+    parse_target,
+)
+from foveal.cli.show import encoded_line, json_line, stream_for
+
+
+def encode(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A picture, a folder of pictures, or - for standard input.")],
+    output: Annotated[str, typer.Argument(metavar="OUT", help="The file or folder to write, or - for standard output.")],
+    codec: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The codec. Default: the one that OUT's suffix names, gdn for a folder or -."),
+    ] = None,
+    quality: Annotated[
+        float | None, typer.Option(metavar="Q", help="1 (smallest file) to 100 (best picture). Default: 50.")
+    ] = None,
+    target_bpp: Annotated[
+        float | None, typer.Option(metavar="B", help="Search for the best file of at most B bits per pixel.")
+    ] = None,
+    target_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Search for the best file of at most SIZE: 40000, 40KB, 1.5MB, 64KiB.")
+    ] = None,
+    target_psnr: Annotated[
+        float | None, typer.Option(metavar="DB", help="Search for the smallest file of at least DB dB (RGB).")
+    ] = None,
+    chroma: Annotated[str | None, typer.Option(metavar="FORMAT", help="400, 420, 422 or 444, where the codec has it.")] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The codec's own name for speed against size.")] = None,
+    background: Annotated[
+        str | None, typer.Option(metavar="'#rrggbb'", help="Lay a transparent picture over this colour.")
+    ] = None,
+    threads: Threads = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Decode the new file and check it before it replaces anything.")
+    ] = False,
+    as_json: Json = False,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Code a picture, or a folder of pictures, into real files.
+
+    OUT's suffix chooses the codec: .fvl for our own, .jpg .jp2 .webp .avif .jxl .hevc .obu .266 for the standard ones.
+    Set at most one of --quality, --target-bpp, --target-size and --target-psnr. A size target is never exceeded.
+
+    A folder is a batch: OUT is a folder too, finished files are skipped when the command is run again, and a
+    picture that fails does not stop the others. Status: 0 all done, 1 something failed, 2 a wrong command.
+    """
+    from foveal.codecs.base import EncodeSettings
+    from foveal.files import EncodeRequest, encode_batch, encode_file, is_folder
+
+    given = sum(value is not None for value in (quality, target_bpp, target_size, target_psnr))
+    if given > 1:
+        raise typer.BadParameter("set only one of --quality, --target-bpp, --target-size and --target-psnr")
+    folder = is_folder(source)
+    name, suffix = choose_codec(codec, "" if folder else output)
+    request = EncodeRequest(
+        codec=name,
+        settings=EncodeSettings(50.0 if quality is None else quality, parse_chroma(chroma), preset, suffix, threads),
+        target=parse_target(target_bpp, target_size, target_psnr),
+        background=parse_color(background),
+        verify=verify,
+        limits=make_limits(max_pixels),
+    )
+    if folder:
+        batch = encode_batch(source, output, request)
+        show_batch(*batch, verb="encoded", workers=workers, overwrite=overwrite, as_json=as_json)
+        return
+    report = encode_file(source, output, request, overwrite=overwrite)
+    print(json_line(report) if as_json else encoded_line(report), file=stream_for(output))

@@ -1,0 +1,86 @@
+"""How the verbs speak: JSON lines on request, else short lines for a person."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from foveal.batch import BatchSummary, Outcome
+    from foveal.codecs.base import FileInfo
+    from foveal.files import DecodeReport, EncodeReport
+
+
+def json_line(value: Any) -> str:
+    """One line of JSON for a frozen dataclass; numbers that JSON does not have become null."""
+    return json.dumps(_plain(value), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def stream_for(target: str) -> TextIO:
+    """Where messages go: standard error if the file itself goes to standard output."""
+    return sys.stderr if target == "-" else sys.stdout
+
+
+def encoded_line(report: EncodeReport) -> str:
+    """Such as ``photo.fvl: gdn, 38612 bytes, 0.786 bpp, quality 42.1, 0.31 s``."""
+    found = f" ({report.reached}; {report.passes} passes)" if report.reached else ""
+    checked = ", verified" if report.verified else ""
+    native = "" if report.parameter == "quality" else f" ({report.parameter} {report.parameter_value:.4g})"
+    return (
+        f"{report.output}: {report.codec}, {report.bytes} bytes, {report.bpp:.3f} bpp, quality {report.quality:.4g}{native}, "
+        f"{report.encode_s:.2f} s{checked}{found}"
+    )
+
+
+def decoded_line(report: DecodeReport) -> str:
+    """Such as ``photo.png: 768x512 from gdn, 0.12 s``."""
+    return f"{report.output}: {report.width}x{report.height} from {report.codec}, {report.decode_s:.2f} s"
+
+
+def info_json(file: str, about: FileInfo) -> str:
+    """One line for one file."""
+    return json_line({"file": file, **_plain(about)})
+
+
+def info_text(file: str, about: FileInfo) -> str:
+    """A block of lines for one file; what its format does not hold is left out."""
+    bpp = 8 * about.bytes / (about.width * about.height)
+    kind = {1: "gray", 3: "RGB"}.get(about.channels, f"{about.channels} channels") + " with alpha" * about.alpha
+    facts = [
+        ("codec", about.codec),
+        ("format version", about.format_version),
+        ("weights", about.weights),
+        ("picture", f"{about.width}x{about.height} {kind}, {about.bit_depth} bits a sample"),
+        ("chroma", about.chroma),
+        ("parameter", about.parameter),
+        ("size", f"{about.bytes} bytes, {bpp:.3f} bpp"),
+        ("icc", f"{about.icc_bytes} bytes" if about.icc_bytes else None),
+        ("exif", f"{about.exif_bytes} bytes" if about.exif_bytes else None),
+        *((f"band {band.number}", f"{band.bytes} bytes, CRC {band.symbols_crc:08x}") for band in about.bands),
+    ]
+    return "\n".join([file, *(f"  {name:<15}{fact}" for name, fact in facts if fact is not None)])
+
+
+def outcome_json(outcome: Outcome[Any]) -> str:
+    """One line for one input of a batch: its state, and its report or the reason of its failure."""
+    about: dict[str, Any] = _plain(outcome.result) if outcome.result is not None else {}
+    more = {"reason": outcome.reason} if outcome.reason else {}
+    return json_line({"state": outcome.state, "name": outcome.name, **about, **more, "warnings": outcome.notes})
+
+
+def summary_line(summary: BatchSummary, what: str) -> str:
+    """Such as ``12 encoded, 3 up to date, 1 failed``."""
+    return f"{summary.done} {what}, {summary.skipped} up to date, {len(summary.failed)} failed"

@@ -1,0 +1,77 @@
+"""``foveal train``."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file, such as recipes/gdn.toml.")],
+    run: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of this run: checkpoints, weights and log. A run in it goes on.")
+    ],
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The photographs to train on. May be left out to --export a run as it is.")
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0, metavar="M", help="Stop after M minutes. Default: when the recipe's steps are done.")
+    ] = math.inf,
+    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads. Default: torch's own choice.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to train; auto takes CUDA where it is there.")] = Device.AUTO,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="WEIGHTS", help="Start a fresh run from these weights (.safetensors), not from random ones."
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Then freeze the averaged weights to what the codec loads, and write them to DIR."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="The exported file's name. Default: the recipe's.")] = None,
+    photos: Annotated[
+        str, typer.Option(metavar="TEXT", help="For the card of exported weights: what they were trained on.")
+    ] = "not said",
+    terms: Annotated[
+        str, typer.Option(metavar="TEXT", help="For the card: on what terms those photographs may be used.")
+    ] = "not said",
+) -> None:
+    """Train a learned codec by a recipe, resume a run, or export one.
+
+    A line a minute tells how it goes. Stop with Ctrl-C or --minutes: the same command goes on from the last checkpoint.
+    """
+    if data is None and export is None:
+        raise typer.BadParameter("--data DIR is needed to train (or --export DIR to export the run as it is)")
+    from foveal.training.config import read_recipe
+
+    config = read_recipe(recipe)
+    if data is not None:
+        from foveal.cli.training_inputs import check_device, load_initial
+        from foveal.training import loop
+
+        check_device(device.value)
+        initial = load_initial(start) if start else None
+        progress = loop.train(config, data, run, minutes=minutes, device=device.value, threads=threads, initial=initial, log=_log)
+        _log(f"{run}: step {progress.step} of {config.steps}, {progress.minutes:.1f} minutes in all")
+    if export is not None:
+        from foveal.training.export import Provenance, export_run
+
+        card = export_run(config, run, export, Provenance(name or recipe.stem, data=photos, data_terms=terms))
+        _log(f"exported {card.name}, weights {card.id}, to {export}")
+
+
+def _log(line: str) -> None:
+    print(line, flush=True)

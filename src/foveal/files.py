@@ -1,0 +1,301 @@
+"""What ``encode`` and ``decode`` do to one file, in this process or in a worker of a batch."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from foveal.batch import BatchJob, BatchPlan, plan_batch, settings_digest
+from foveal.codecs.base import Codec, EncodeSettings
+from foveal.codecs.registry import all_codecs, codec_by_name
+from foveal.codecs.search import Encoded, Target, encode_to_target
+from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
+from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.media.output import write_whole
+from foveal.metrics.rate import bpp
+from foveal.picture import Picture
+
+PIPE = "-"
+"""Standard input or output, in the place of a file's name."""
+_PIXELS = (".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".qoi")
+PICTURE_SUFFIXES = (*_PIXELS, ".jpg", ".jpeg", ".jp2", ".webp", ".avif")
+_PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
+
+
+@dataclass(frozen=True)
+class EncodeRequest:
+    """How to encode. background: R, G, B to lay a transparent picture over. verify: decode before anything is replaced."""
+
+    codec: str
+    settings: EncodeSettings
+    target: Target | None = None
+    background: tuple[int, int, int] | None = None
+    verify: bool = False
+    limits: Limits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True)
+class DecodeRequest:
+    """How to decode."""
+
+    limits: Limits = DEFAULT_LIMITS
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included."""
+
+    input: str
+    output: str
+    codec: str
+    quality: float
+    parameter: str
+    parameter_value: float
+    bytes: int
+    bpp: float
+    width: int
+    height: int
+    encode_s: float
+    verified: bool
+    target: Target | None = None
+    within: bool | None = None
+    reached: str | None = None
+    passes: int = 1
+    psnr_db: float | None = None
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """What became of one file. decode_s: decoding alone."""
+
+    input: str
+    output: str
+    codec: str
+    width: int
+    height: int
+    channels: int
+    alpha: bool
+    decode_s: float
+
+
+def read_source(source: str, limits: Limits) -> bytes:
+    """The bytes of a file, or of standard input for ``-``.
+
+    Raises:
+        InputError: it cannot be read. LimitError: it is larger than ``limits`` allow.
+    """
+    try:
+        if source == PIPE:
+            data = sys.stdin.buffer.read(limits.payload_bytes + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(limits.payload_bytes + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {source}: {error.strerror}") from error
+    limits.check_payload(len(data))
+    return data
+
+
+def write_target(target: str, data: bytes) -> None:
+    """Writes a whole file, or standard output for ``-``. Raises InputError: it cannot be written."""
+    if target == PIPE:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole(Path(target), data)
+
+
+def is_folder(source: str) -> bool:
+    """Whether ``source`` means a batch."""
+    return source != PIPE and Path(source).is_dir()
+
+
+def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: bool = True) -> EncodeReport:
+    """Codes the picture ``source`` into the file ``target``; either may be ``-``. Raises as the codec does.
+
+    Without ``overwrite`` a file is not replaced by its own coded form (InputError).
+    """
+    _check_target(source, target, overwrite)
+    picture = _read_any(read_source(source, request.limits), request.limits)
+    codec = codec_by_name(request.codec)
+    picture = _without_lost_alpha(picture, codec, source, request.background)
+    with thread_limit(request.settings.threads):
+        start = time.perf_counter()
+        found = _encode(codec, picture, request)
+        encode_s = time.perf_counter() - start
+        if request.verify:
+            _verify(codec, picture, found.data, request.limits)
+    write_target(target, found.data)
+    return EncodeReport(
+        input=source,
+        output=target,
+        codec=request.codec,
+        quality=found.quality,
+        parameter=found.parameter,
+        parameter_value=found.value,
+        bytes=len(found.data),
+        bpp=bpp(len(found.data), picture.width, picture.height),
+        width=picture.width,
+        height=picture.height,
+        encode_s=encode_s,
+        verified=request.verify,
+        target=request.target,
+        within=found.within if request.target else None,
+        reached=found.reached if request.target else None,
+        passes=found.passes,
+        psnr_db=found.psnr_db,
+    )
+
+
+def _read_any(data: bytes, limits: Limits) -> Picture:
+    """The picture in a file of samples, or in one that only a codec of foveal reads."""
+    from foveal.codecs.sniff import codec_of
+    from foveal.media.image_io import read_picture
+
+    try:
+        codec = codec_of(data, limits)
+    except NotFovealError:
+        return read_picture(data, limits)
+    return read_picture(data, limits) if codec.info.name in _PILLOW_READS else codec.decode(data, limits)
+
+
+def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:
+    if request.target is not None:
+        return encode_to_target(codec, picture, request.settings, request.target, request.limits)
+    quality, scale = request.settings.quality, codec.info.scale
+    data = codec.encode(picture, request.settings)
+    return Encoded(data, quality, scale.parameter, scale.native(quality), passes=1, within=True, reached="")
+
+
+def _without_lost_alpha(picture: Picture, codec: Codec, source: str, background: tuple[int, int, int] | None) -> Picture:
+    if background is not None:
+        return picture.on_background(background)
+    if picture.alpha is None or codec.info.alpha:
+        return picture
+    if picture.alpha.min() < 255:
+        raise PictureError(
+            f"{source} is transparent in places, which {codec.info.name} cannot hold; lay it over --background '#ffffff'"
+        )
+    return replace(picture, alpha=None)
+
+
+def _verify(codec: Codec, picture: Picture, data: bytes, limits: Limits) -> None:
+    decoded = codec.decode(data, limits)
+    if (decoded.width, decoded.height) != (picture.width, picture.height):
+        raise DamagedError(
+            f"verify: the file decodes to {decoded.width}x{decoded.height}, the picture is {picture.width}x{picture.height}; "
+            "nothing was written"
+        )
+
+
+def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: bool = True) -> DecodeReport:
+    """Decodes the file ``source`` into the picture file ``target``; either may be ``-`` (PNG). Raises as the codec does.
+
+    Without ``overwrite`` a file is not replaced by its own decoded form (InputError).
+    """
+    from foveal.codecs.sniff import codec_of
+    from foveal.media.image_io import picture_bytes, write_picture
+
+    _check_target(source, target, overwrite)
+    limits = request.limits
+    data = read_source(source, limits)
+    codec = codec_of(data, limits)
+    with thread_limit(request.threads):
+        start = time.perf_counter()
+        picture = codec.decode(data, limits)
+        decode_s = time.perf_counter() - start
+    if target == PIPE:
+        write_target(target, picture_bytes(picture, ".png"))
+    else:
+        write_picture(picture, Path(target))
+    return DecodeReport(
+        input=source,
+        output=target,
+        codec=codec.info.name,
+        width=picture.width,
+        height=picture.height,
+        channels=picture.samples.shape[2],
+        alpha=picture.alpha is not None,
+        decode_s=decode_s,
+    )
+
+
+def _check_target(source: str, target: str, overwrite: bool) -> None:
+    if target == PIPE:
+        return
+    if Path(target).is_dir():
+        raise InputError(f"{target} is a folder; name the file to write in it")
+    if not overwrite and source != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
+        raise InputError(f"{target} would replace its own input; name another file, or allow it with --overwrite")
+
+
+def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[BatchPlan, partial[EncodeReport]]:
+    """What to do for a folder of pictures, and the worker that does it, one thread each unless told.
+
+    Raises:
+        InputError: no pictures there, or ``output`` is standard output. UnknownCodecError: no codec of that name.
+    """
+    folder = _folder(output)
+    info = next((info for info in all_codecs() if info.name == request.codec), None) or codec_by_name(request.codec).info
+    request = replace(request, settings=replace(request.settings, threads=request.settings.threads or 1))
+    made_by = (request.codec, replace(request.settings, threads=None), request.target, request.background)
+    plan = plan_batch(Path(source), folder, info.suffixes[0], PICTURE_SUFFIXES, settings_digest("encode", *made_by))
+    return plan, partial(_encode_job, request)
+
+
+def decode_batch(source: str, output: str, request: DecodeRequest) -> tuple[BatchPlan, partial[DecodeReport]]:
+    """What to do for a folder of coded files, and the worker that writes PNG, one thread each unless told.
+
+    Raises:
+        InputError: no coded files there, or ``output`` is standard output.
+    """
+    request = replace(request, threads=request.threads or 1)
+    suffixes = [suffix for info in all_codecs() for suffix in info.suffixes]
+    plan = plan_batch(Path(source), _folder(output), ".png", suffixes, settings_digest("decode"))
+    return plan, partial(_decode_job, request)
+
+
+def _folder(output: str) -> Path:
+    if output == PIPE:
+        raise InputError("a folder cannot be coded to standard output; name a folder to write to")
+    if Path(output).exists() and not Path(output).is_dir():
+        raise InputError(f"{output} is a file; a folder of pictures needs a folder to write to")
+    return Path(output)
+
+
+def _encode_job(request: EncodeRequest, job: BatchJob) -> EncodeReport:
+    return encode_file(str(job.source), str(job.target), request)
+
+
+def _decode_job(request: DecodeRequest, job: BatchJob) -> DecodeReport:
+    return decode_file(str(job.source), str(job.target), request)
+
+
+@contextmanager
+def thread_limit(threads: int | None) -> Generator[None]:
+    """Bounds the threads of networks inside; torch is not imported for it, but finds the bound when it is."""
+    if threads is None:
+        yield
+        return
+    before = os.environ.get("OMP_NUM_THREADS")
+    torch = sys.modules.get("torch")
+    torch_before = torch.get_num_threads() if torch else 0
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if torch:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = before
+        if torch:
+            torch.set_num_threads(torch_before)

@@ -1,0 +1,86 @@
+"""``.fvl`` files through Pillow: ``Image.open("x.fvl")`` and ``im.save("x.fvl", quality=40)``."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, Any, final
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from foveal.codecs.base import EncodeSettings, FileInfo
+from foveal.codecs.registry import codec_by_name
+from foveal.codecs.sniff import codec_of
+from foveal.container.format import SIGNATURE
+from foveal.errors import FovealError
+from foveal.media.image_io import read_picture
+from foveal.picture import Picture
+
+FORMAT = "FVL"
+
+
+def register_pillow() -> None:
+    """Teaches Pillow to open and save .fvl files. Nothing is loaded until a picture's samples are asked for."""
+    Image.register_open(FORMAT, FvlImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, ".fvl")
+    Image.register_mime(FORMAT, "image/x-fvl")
+
+
+def _accept(prefix: bytes) -> bool:
+    return prefix.startswith(SIGNATURE)
+
+
+@final
+class FvlImageFile(ImageFile.ImageFile):
+    """A .fvl file that is decoded when its samples are first needed."""
+
+    format = FORMAT
+    format_description = "Foveal"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._data = self.fp.read()
+        try:
+            described = codec_of(self._data).describe(self._data)
+        except FovealError as error:
+            raise SyntaxError(str(error)) from error
+        self._mode, self._size = _mode_of(described), (described.width, described.height)
+        self.tile = []
+        self._pending = True
+
+    def load(self) -> Image.core.PixelAccess | None:
+        """Decodes the samples once.
+
+        Raises:
+            OSError: the file is damaged; Pillow's callers expect that type.
+        """
+        if self._pending:
+            try:
+                picture = codec_of(self._data).decode(self._data)
+            except FovealError as error:
+                raise OSError(str(error)) from error
+            self.im = _to_pillow(picture).im
+            self.info |= {k: v for k, v in (("icc_profile", picture.icc), ("exif", picture.exif)) if v is not None}
+            self._pending, self._data = False, b""
+        return super().load()
+
+
+def _mode_of(described: FileInfo) -> str:
+    return ("L" if described.channels == 1 else "RGB") + ("A" if described.alpha else "")
+
+
+def _to_pillow(picture: Picture) -> Image.Image:
+    planes = picture.samples if picture.alpha is None else np.dstack([picture.samples, picture.alpha])
+    return Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
+
+
+def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
+    options: dict[str, Any] = image.encoderinfo
+    plain = io.BytesIO()
+    image.save(plain, "PNG", icc_profile=options.get("icc_profile", image.info.get("icc_profile")), exif=image.getexif())
+    codec = codec_by_name(options.get("codec", "gdn"))
+    try:
+        file.write(codec.encode(read_picture(plain.getvalue()), EncodeSettings(float(options.get("quality", 50)))))
+    except FovealError as error:
+        raise OSError(str(error)) from error

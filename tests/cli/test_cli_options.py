@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from foveal.cli.options import choose_codec, parse_chroma, parse_color, parse_qualities, parse_target
+from foveal.cli.show import json_line
+from foveal.files import thread_limit
+from foveal.codecs.search import Target
+from foveal.errors import SettingsError, UnknownCodecError
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "expected"),
+    [
+        (None, "a.jpg", ("jpeg", ".jpg")),
+        (None, "a.FVL", ("gdn", ".fvl")),
+        (None, "-", ("gdn", None)),
+        (None, "", ("gdn", None)),
+        ("hevc", "a.mp4", ("hevc", ".mp4")),
+        ("vvc", "-", ("vvc", None)),
+        ("vvc", "plain", ("vvc", None)),
+    ],
+)
+def test_the_codec_by_name_or_suffix(name: str | None, output: str, expected: tuple[str, str | None]) -> None:
+    assert choose_codec(name, output) == expected
+
+
+def test_a_file_without_suffix_names_no_codec() -> None:
+    with pytest.raises(UnknownCodecError, match="without suffix"):
+        choose_codec(None, "plain")
+
+
+def test_texts_of_options() -> None:
+    assert parse_color("#0aFF10") == (10, 255, 16)
+    assert parse_color(None) is None
+    assert parse_chroma("4:2:2") == parse_chroma("422") == "422"
+    assert parse_qualities("10,30.5") == (10, 30.5)
+    assert parse_target(None, None, None) is None
+    assert parse_target(None, "4KiB", None) == Target(size_bytes=4096)
+    for bad in ("#fff", "ffffff", "#gggggg", ""):
+        with pytest.raises(SettingsError, match="colour"):
+            parse_color(bad)
+    with pytest.raises(SettingsError, match="qualities"):
+        parse_qualities("10;20")
+
+
+def test_json_has_no_infinity() -> None:
+    assert json_line({"a": (float("inf"), 1.5), "b": Target(bpp=2.0)}) == (
+        '{"a": [null, 1.5], "b": {"bpp": 2.0, "size_bytes": null, "psnr_db": null}}'
+    )
+
+
+def test_the_bound_of_threads_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    assert "torch" in sys.modules
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = torch.get_num_threads()
+    with thread_limit(1):
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+        assert torch.get_num_threads() == 1
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert torch.get_num_threads() == before
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    with thread_limit(2):
+        pass
+    assert "OMP_NUM_THREADS" not in os.environ
