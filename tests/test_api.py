@@ -1,0 +1,57 @@
+"""The calls of users: any codec by name, any file by its first bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import foveal
+from foveal.codecs.sniff import codec_of
+from foveal.errors import NotFovealError, UnknownCodecError
+from foveal.metrics.psnr import psnr_rgb_db
+from foveal.picture import Picture
+
+NAMES = [info.name for info in foveal.all_codecs()]
+CASES = [(info.name, suffix) for info in foveal.all_codecs() for suffix in info.suffixes]
+
+
+@pytest.mark.parametrize(("name", "suffix"), CASES)
+def test_every_codec_and_suffix_is_known_by_its_first_bytes(name: str, suffix: str, photo: Picture) -> None:
+    small = Picture(np.ascontiguousarray(photo.samples[:64, :96]))
+    preset = "faster" if name == "vvc" else None
+    data = foveal.encode(small, codec=name, quality=80, suffix=suffix, preset=preset)
+    assert codec_of(data).info.name == name
+    described = foveal.info(data)
+    assert (described.codec, described.width, described.height, described.bytes) == (name, 96, 64, len(data))
+    assert psnr_rgb_db(small, foveal.decode(data)) > 26
+
+
+def test_a_target_takes_the_place_of_quality(photo: Picture) -> None:
+    data = foveal.encode(photo, target=foveal.Target(size_bytes=6000))
+    assert 0.97 * 6000 <= len(data) <= 6000
+
+
+def test_ids_are_frozen() -> None:
+    """This table only grows: a line that changes breaks files."""
+    assert {info.name: info.id for info in foveal.all_codecs()} == {
+        "gdn": 1,
+        "jpeg": 64,
+        "jpeg2000": 65,
+        "webp": 66,
+        "avif": 67,
+        "jxl": 68,
+        "hevc": 69,
+        "av1": 70,
+        "vvc": 71,
+    }
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\x00\x01", b"GIF89a" + bytes(99), b"PK\x03\x04", b"<svg>"])
+def test_foreign_files_are_refused_by_name(data: bytes) -> None:
+    with pytest.raises(NotFovealError):
+        foveal.decode(data)
+
+
+def test_unknown_codecs_are_named_with_those_that_are(photo: Picture) -> None:
+    with pytest.raises(UnknownCodecError, match="gdn, jpeg"):
+        foveal.encode(photo, codec="bpg")
