@@ -164,7 +164,8 @@ def _halve_columns(x: _Floats) -> _Floats:
     even, odd = x[:, :, 0::2], x[:, :, 1::2]
     if odd.shape[2] < even.shape[2]:
         odd = np.concatenate([odd, x[:, :, -1:]], axis=2)
-    out = even * np.float32(0.75) + odd * np.float32(0.25)
+    out: _Floats = odd * np.float32(0.25)
+    out += even * np.float32(0.75)
     out[:, :, 1:] += odd[:, :, :-1] * np.float32(0.25) - even[:, :, :-1] * np.float32(0.125)
     out[:, :, 0] += even[:, :, 0] * np.float32(0.125)
     out[:, :, :-1] -= even[:, :, 1:] * np.float32(0.125)
