@@ -7,9 +7,9 @@ import pytest
 
 from foveal.cli.options import choose_codec, parse_chroma, parse_color, parse_qualities, parse_target
 from foveal.cli.show import json_line
-from foveal.files import thread_limit
 from foveal.codecs.search import Target
 from foveal.errors import SettingsError, UnknownCodecError
+from foveal.files import thread_limit
 
 
 @pytest.mark.parametrize(

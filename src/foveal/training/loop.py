@@ -71,7 +71,7 @@ def _train(
     model.to(device)
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (the overload is missing in torch)
     average = copy.deepcopy(model)
-    average.requires_grad_(False)
+    average.requires_grad_(False).eval()
     optimizer = make_optimizer(model, config)
     done = checkpoint.resume(run, model, average, optimizer)
     crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=config.seed + done.step)

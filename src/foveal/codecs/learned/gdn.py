@@ -89,7 +89,12 @@ def synthesis_transform(config: GdnConfig) -> nn.Sequential:
 
 @final
 class GdnModel(nn.Module):
-    """The float twin of the codec: what training optimises and ``export`` freezes."""
+    """The float twin of the codec: what training optimises and ``freeze`` turns into what ships.
+
+    In training mode the bits are those of noisy latents, as in the paper; else those of the rounded ones, which the file
+    holds. Here noise counts up to twice the bits of the file, but straight-through gradients of the true count, which are
+    nothing inside the zero cell, made the codec worse.
+    """
 
     def __init__(self, config: GdnConfig) -> None:
         super().__init__()
@@ -107,9 +112,10 @@ class GdnModel(nn.Module):
         """Returns the bits ``(batch,)`` and the reconstruction like ``x``, for quality ``(batch,)``."""
         gain, inverse = self.gains(quality)
         v = self.analysis(x) * gain
-        likelihood = self.prior.likelihood(add_uniform_noise(v), gain)
+        rounded = round_through(v)
+        likelihood = self.prior.likelihood(add_uniform_noise(v) if self.training else rounded, gain)
         bits = -likelihood.clamp_min(1e-9).log2().sum((1, 2, 3))
-        return bits, self.synthesis(round_through(v) * inverse)
+        return bits, self.synthesis(rounded * inverse)
 
 
 @dataclass(frozen=True)
