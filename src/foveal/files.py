@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +17,7 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.output import write_whole
 from foveal.metrics.rate import bpp
 from foveal.picture import Picture
+from foveal.threads import thread_limit
 
 PIPE = "-"
 """Standard input or output, in the place of a file's name."""
@@ -276,26 +274,3 @@ def _encode_job(request: EncodeRequest, job: BatchJob) -> EncodeReport:
 
 def _decode_job(request: DecodeRequest, job: BatchJob) -> DecodeReport:
     return decode_file(str(job.source), str(job.target), request)
-
-
-@contextmanager
-def thread_limit(threads: int | None) -> Generator[None]:
-    """Bounds the threads of networks inside; torch is not imported for it, but finds the bound when it is."""
-    if threads is None:
-        yield
-        return
-    before = os.environ.get("OMP_NUM_THREADS")
-    torch = sys.modules.get("torch")
-    torch_before = torch.get_num_threads() if torch else 0
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if torch:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-        if torch:
-            torch.set_num_threads(torch_before)

@@ -10,21 +10,16 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from foveal.threads import thread_limit
+
 _BLOCK = 2048  # pixels a side that one pass of a network sees, without its margin
 
 
 @contextmanager
 def inference(threads: int | None = None) -> Generator[None]:
     """Runs networks in float32 without gradients, autocast shut out, with ``threads`` if given; restores all of it."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        if threads is not None:
-            torch.set_num_threads(before)
+    with thread_limit(threads), torch.inference_mode(), torch.autocast("cpu", enabled=False):
+        yield
 
 
 def ready(net: nn.Module, weights: dict[str, Tensor], prefix: str) -> nn.Module:
