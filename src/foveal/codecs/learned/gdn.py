@@ -47,7 +47,6 @@ from foveal.picture import Picture
 
 STRIDE = 16
 PARAMETER_MAX = 65535
-DEAD_ZONE = 0.0
 _ANALYSIS_REACH = Reach(Fraction(1, STRIDE), margin=32, step=STRIDE)
 _SYNTHESIS_REACH = Reach(Fraction(STRIDE), margin=4, step=1)
 
@@ -220,9 +219,8 @@ class GdnPrepared(Prepared):
         return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
 
     def symbols(self, parameter: int) -> Symbols:
-        """Rounds with a dead zone: a value just above one half costs more bits than its rounding saves distortion."""
-        v = self._latent * self._networks.gain(parameter)
-        return np.copysign(np.floor(np.abs(v) + (0.5 - DEAD_ZONE)), v).astype(np.int32)
+        """The rounded latent ``(channels, height, width)``. A dead zone was tried on held-out photographs: nothing gained."""
+        return np.rint(self._latent * self._networks.gain(parameter)).astype(np.int32)
 
     def _file(self, parameter: int, unit: Unit) -> bytes:
         picture, card = self._picture, self._networks.card
