@@ -52,7 +52,7 @@ class OpenImage:
     header: StillHeader | None
 
 
-def read_picture(source: Path | bytes, limits: Limits = DEFAULT_LIMITS, formats: tuple[str, ...] = FORMATS) -> Picture:
+def read_picture(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS, formats: tuple[str, ...] = FORMATS) -> Picture:
     """Reads the (first) picture of a file: upright, gray stays gray, alpha and ICC are kept, CMYK and Lab become sRGB.
 
     Warns with PrecisionWarning where more than 8 bits become 8, and with UserWarning where further frames or a
@@ -176,17 +176,18 @@ def picture_bytes(picture: Picture, suffix: str) -> bytes:
     return image_bytes(image, kind.name, icc_profile=picture.icc, exif=exif and b"Exif\0\0" + exif, **dict(kind.options))
 
 
-def write_picture(picture: Picture, path: Path) -> None:
+def write_picture(picture: Picture, path: str | Path) -> None:
     """Writes ``picture_bytes`` of the path's suffix, whole or not at all. Raises as ``picture_bytes`` and ``write_whole``."""
-    write_whole(path, picture_bytes(picture, path.suffix))
+    write_whole(Path(path), picture_bytes(picture, Path(path).suffix))
 
 
-def _bytes_of(source: Path | bytes, limits: Limits) -> bytes:
+def _bytes_of(source: str | Path | bytes, limits: Limits) -> bytes:
     if isinstance(source, bytes):
         return source
+    path = Path(source)
     try:
-        limits.check_payload(source.stat().st_size)
-        return source.read_bytes()
+        limits.check_payload(path.stat().st_size)
+        return path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}") from error
 
