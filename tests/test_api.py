@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import foveal
 from foveal.codecs.sniff import codec_of
-from foveal.errors import NotFovealError, UnknownCodecError
+from foveal.errors import InputError, NotFovealError, PictureError, SettingsError, UnknownCodecError
 from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 
@@ -55,3 +58,30 @@ def test_foreign_files_are_refused_by_name(data: bytes) -> None:
 def test_unknown_codecs_are_named_with_those_that_are(photo: Picture) -> None:
     with pytest.raises(UnknownCodecError, match="gdn, jpeg"):
         foveal.encode(photo, codec="bpg")
+
+
+def test_wrong_types_are_named(photo: Picture) -> None:
+    with pytest.raises(PictureError, match=r"ndarray is no foveal\.Picture"):
+        foveal.encode(photo.samples)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="str is not the bytes"):
+        foveal.decode("x.fvl")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="'40'"):
+        foveal.encode(photo, quality="40")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="both given"):
+        foveal.encode(photo, quality=40, target=foveal.Target(bpp=1))
+
+
+@pytest.mark.parametrize("codec", ["gdn", "jpeg"])
+def test_any_kind_of_bytes_decodes(codec: str, photo: Picture) -> None:
+    data = foveal.encode(photo, codec=codec)
+    assert (foveal.decode(bytearray(data)).samples == foveal.decode(memoryview(data)).samples).all()
+    assert foveal.info(bytearray(data)).bytes == len(data)
+
+
+def test_the_readme_examples_run(tmp_path: Path, photo: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    foveal.write_picture(photo, "photo.jpg")
+    exec(compile(code, "README.md", "exec"), {})
+    assert foveal.read_picture("photo.png").width == photo.width

@@ -31,8 +31,8 @@ class QualityScale:
         Raises:
             SettingsError: quality outside 1..100, or not a number.
         """
-        if not 1 <= quality <= 100:
-            raise SettingsError(f"quality {quality}; 1 (smallest file) to 100 (best picture) is allowed")
+        if not isinstance(quality, int | float) or not 1 <= quality <= 100:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SettingsError(f"quality {quality!r}; 1 (smallest file) to 100 (best picture) is allowed")
         value = self.coarse + (self.fine - self.coarse) * (quality - 1) / 99
         return value if self.continuous else float(round(value))
 

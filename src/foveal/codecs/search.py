@@ -37,8 +37,8 @@ class Target:
         if len(given) != 1:
             raise SettingsError(f"{len(given)} targets are given; exactly one of bpp, size_bytes and psnr_db is needed")
         for name, value in given.items():
-            if not (math.isfinite(value) and value > 0):
-                raise SettingsError(f"a target of {name} = {value}; a number above 0 is needed")
+            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+                raise SettingsError(f"a target of {name} = {value!r}; a number above 0 is needed")
 
     def budget_bytes(self, pixels: int) -> int | None:
         """The bytes that a file of so many pixels may take; None for a PSNR target."""

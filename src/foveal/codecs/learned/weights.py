@@ -23,6 +23,7 @@ class Card:
 
     id: the first four bytes of the file's SHA-256, in hexadecimal; .fvl files carry it. default: whether ``encode``
     uses these weights; others of the same codec are kept to decode older files. config: the network's sizes.
+    recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Card:
     config: dict[str, int | float] = field(hash=False)
     data: str
     data_terms: str
+    recipe: str
     steps: int
     minutes: float
     machine: str
