@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +48,6 @@ def test_quality_and_metadata_reach_the_file(photo: Picture, tmp_path: Path) -> 
         image.save(tmp_path / f"{quality}.fvl", quality=quality, icc_profile=b"an ICC profile")
     assert (tmp_path / "5.fvl").stat().st_size < (tmp_path / "95.fvl").stat().st_size
     with Image.open(tmp_path / "5.fvl") as back:
-        back.load()
         assert back.info["icc_profile"] == b"an ICC profile"
 
 
@@ -64,6 +65,20 @@ def test_a_damaged_file_is_pillows_own_kind_of_error(photo: Picture) -> None:
         Image.open(io.BytesIO(data[:200]))
     with pytest.raises(OSError, match="quality 400"):
         Image.fromarray(photo.samples).save(io.BytesIO(), "FVL", quality=400)
+
+
+def test_opening_imports_no_torch(photo: Picture, tmp_path: Path) -> None:
+    (tmp_path / "x.fvl").write_bytes(foveal.encode(photo))
+    code = "import sys, foveal; from PIL import Image; foveal.register_pillow(); print(Image.open(sys.argv[1]).size, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x.fvl")], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(256, 256) False"
+
+
+def test_cmyk_becomes_rgb(photo: Picture) -> None:
+    out = io.BytesIO()
+    Image.fromarray(photo.samples).convert("CMYK").save(out, "FVL", quality=80)
+    with Image.open(io.BytesIO(out.getvalue())) as back:
+        assert back.mode == "RGB"
 
 
 def test_other_formats_are_left_alone(photo: Picture) -> None:

@@ -8,11 +8,13 @@ from typing import IO, Any, final
 import numpy as np
 from PIL import Image, ImageFile
 
-from foveal.codecs.base import EncodeSettings, FileInfo
+from foveal.codecs.base import EncodeSettings
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.sniff import codec_of
 from foveal.container.format import SIGNATURE
+from foveal.container.reader import read_container
 from foveal.errors import FovealError
+from foveal.limits import DEFAULT_LIMITS
 from foveal.media.image_io import read_picture
 from foveal.picture import Picture
 
@@ -20,7 +22,10 @@ FORMAT = "FVL"
 
 
 def register_pillow() -> None:
-    """Teaches Pillow to open and save .fvl files. Nothing is loaded until a picture's samples are asked for."""
+    """Teaches Pillow to open and save .fvl files. Opening reads the container alone; torch is loaded when samples are asked for.
+
+    ``save`` takes ``quality`` (1..100), ``codec`` (a learned one), ``icc_profile`` and ``exif``.
+    """
     Image.register_open(FORMAT, FvlImageFile, _accept)
     Image.register_save(FORMAT, _save)
     Image.register_extension(FORMAT, ".fvl")
@@ -42,10 +47,12 @@ class FvlImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self._data = self.fp.read()
         try:
-            described = codec_of(self._data).describe(self._data)
+            container = read_container(self._data, DEFAULT_LIMITS)
         except FovealError as error:
             raise SyntaxError(str(error)) from error
-        self._mode, self._size = _mode_of(described), (described.width, described.height)
+        head = container.head
+        self._mode, self._size = ("L" if head.gray else "RGB") + ("A" if head.alpha else ""), (head.width, head.height)
+        self.info |= {k: v for k, v in (("icc_profile", container.icc), ("exif", container.exif)) if v is not None}
         self.tile = []
         self._pending = True
 
@@ -61,13 +68,8 @@ class FvlImageFile(ImageFile.ImageFile):
             except FovealError as error:
                 raise OSError(str(error)) from error
             self.im = _to_pillow(picture).im
-            self.info |= {k: v for k, v in (("icc_profile", picture.icc), ("exif", picture.exif)) if v is not None}
             self._pending, self._data = False, b""
         return super().load()
-
-
-def _mode_of(described: FileInfo) -> str:
-    return ("L" if described.channels == 1 else "RGB") + ("A" if described.alpha else "")
 
 
 def _to_pillow(picture: Picture) -> Image.Image:
@@ -77,8 +79,11 @@ def _to_pillow(picture: Picture) -> Image.Image:
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
+    metadata = {"icc_profile": options.get("icc_profile", image.info.get("icc_profile")), "exif": image.getexif()}
     plain = io.BytesIO()
-    image.save(plain, "PNG", icc_profile=options.get("icc_profile", image.info.get("icc_profile")), exif=image.getexif())
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    image.save(plain, "PNG", **metadata)
     codec = codec_by_name(options.get("codec", "gdn"))
     try:
         file.write(codec.encode(read_picture(plain.getvalue()), EncodeSettings(float(options.get("quality", 50)))))
