@@ -104,8 +104,13 @@ def read_source(source: str, limits: Limits) -> bytes:
 def write_target(target: str, data: bytes) -> None:
     """Writes a whole file, or standard output for ``-``. Raises InputError: it cannot be written."""
     if target == PIPE:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise InputError(f"cannot write to standard output: {error.strerror}") from error
     else:
         write_whole(Path(target), data)
 

@@ -81,7 +81,7 @@ def test_a_run_stops_goes_on_and_exports(photos: Path, photo: Picture, tmp_path:
     assert (first.step, second.step) == (3, 6)
     assert second.minutes > first.minutes
     assert any("from step 3 of 6" in line for line in lines)
-    card = export_run(TINY, run, tmp_path / "out", Provenance("tiny", "four cuts of a photograph", "none"))
+    card = export_run(TINY, run, tmp_path / "out", Provenance("tiny", "four cuts of a photograph", "none", "none"))
     assert json.loads((tmp_path / "out" / "tiny.json").read_text())["id"] == card.id
 
     monkeypatch.setattr(weights, "FOLDER", tmp_path / "out")
@@ -93,6 +93,21 @@ def test_a_run_stops_goes_on_and_exports(photos: Path, photo: Picture, tmp_path:
     finally:
         weights.cards.cache_clear()
         load_networks.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "average.safetensors", "exp_avg.safetensors", "progress.json"])
+def test_a_damaged_run_is_named(photos: Path, tmp_path: Path, name: str) -> None:
+    run = tmp_path / "run"
+    train(dataclasses.replace(TINY, steps=1), photos, run, minutes=5, log=lambda _: None)
+    (run / name).write_bytes(b"junk")
+    with pytest.raises(RecipeError, match="cannot go on"):
+        train(TINY, photos, run, minutes=5, log=lambda _: None)
+
+
+def test_a_run_of_other_sizes_is_named(photos: Path, tmp_path: Path) -> None:
+    train(dataclasses.replace(TINY, steps=1), photos, tmp_path, minutes=5, log=lambda _: None)
+    with pytest.raises(RecipeError, match="cannot go on"):
+        train(dataclasses.replace(TINY, model={"channels": 64, "latent_channels": 64}), photos, tmp_path, minutes=5)
 
 
 def test_no_minutes_left_trains_nothing_but_leaves_a_run(photos: Path, tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             app(args=arguments, prog_name="foveal")
         except FovealError as error:
             print(f"error: {error}", file=sys.stderr)
+            _flushed()
+            return 1
+        except OSError as error:  # print() to a full disk; what foveal writes itself ends as FovealError
+            _flushed()
+            print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             return 130
@@ -70,8 +75,10 @@ def _flushed() -> bool:
     """Writes out what is left for standard output; False if nobody reads it any more."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: cannot write to standard output: {error.strerror}", file=sys.stderr)
         return False
     return True
 

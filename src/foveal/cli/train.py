@@ -69,7 +69,7 @@ def train(
     if export is not None:
         from foveal.training.export import Provenance, export_run
 
-        card = export_run(config, run, export, Provenance(name or recipe.stem, data=photos, data_terms=terms))
+        card = export_run(config, run, export, Provenance(name or recipe.stem, data=photos, data_terms=terms, recipe=recipe.name))
         _log(f"exported {card.name}, weights {card.id}, to {export}")
 
 

@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from foveal.errors import RecipeError
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -35,9 +37,21 @@ def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.op
 
 
 def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
-    """Loads a run into the given objects; a folder without one gives a fresh ``Progress``."""
+    """Loads a run into the given objects; a folder without one gives a fresh ``Progress``.
+
+    Raises:
+        RecipeError: a file of the run is damaged, or the run was started with other sizes than the recipe's.
+    """
     if not (folder / "progress.json").exists():
         return Progress()
+    try:
+        return _resume(folder, model, average, optimizer)
+    except Exception as error:  # safetensors, json and torch each have errors of their own
+        reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
+        raise RecipeError(f"the run in {folder} cannot go on: {reason}; begin another with --run in a new folder") from error
+
+
+def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
     progress = Progress(**json.loads((folder / "progress.json").read_text()))
     model.load_state_dict(load_file(folder / "model.safetensors"))
     average.load_state_dict(load_file(folder / "average.safetensors"))

@@ -26,6 +26,7 @@ class Provenance:
     name: str
     data: str
     data_terms: str
+    recipe: str
     figures: str = "not measured yet"
     licence: str = "Apache-2.0"
     default: bool = True
@@ -53,6 +54,7 @@ def export_run(config: TrainConfig, run: Path, out: Path, provenance: Provenance
         config=dataclasses.asdict(model.config),
         data=provenance.data,
         data_terms=provenance.data_terms,
+        recipe=provenance.recipe,
         steps=progress.step,
         minutes=round(progress.minutes, 1),
         machine=progress.machine,
