@@ -207,6 +207,6 @@ def _model(table: Table | int) -> constriction.stream.model.Model:
 
     if isinstance(table, int):
         return constriction.stream.model.Uniform(1 << table)
-    # Counts out of 2^16 are exact in float64 and survive constriction's own 24-bit arithmetic unchanged;
-    # with perfect=True it would search for other counts, and float32 gives another stream.
+    # Counts out of 2^16 are exact in float64; docs/format.md, section 6, says what constriction makes of them. With
+    # perfect=True it would search for other counts, and float32 gives another stream.
     return constriction.stream.model.Categorical(table.frequencies / TABLE_TOTAL, perfect=False)
