@@ -115,7 +115,10 @@ def test_a_run_is_trained_resumed_and_exported(photos: Path, capsys: pytest.Capt
     card = json.loads((out / "tiny1.json").read_text())
     assert (card["data"], card["steps"]) == ("three", 2)
     other = ["train", str(recipe), "--run", str(photos.parent / "run2"), "--data", str(photos), "--minutes", "0"]
-    assert main([*other, "--from", str(run / "average.safetensors")]) == 0
+    assert main([*other, "--from", str(run / "average.safetensors"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["steps"] == 2
+    assert "from step 0" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def bench(
     """Measure codecs x qualities x pictures, and write a report: rate-distortion plots, BD-rates, times.
 
     Every row goes to REPORT/rows.jsonl as soon as it is measured, so that a stopped bench goes on where it was.
-    One failure does not stop the rest. Status: 0 all measured, 1 something failed, 2 a wrong command.
+    One failure does not stop the rest. Status: 0 all measured, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.bench.pictures import find_pictures
     from foveal.bench.plan import BenchPlan, parse_codecs

@@ -26,7 +26,7 @@ def decode(
     The codec is found from the file's first bytes, not from its name.
 
     A folder is a batch of PNG files: finished ones are skipped when the command is run again, and a file that
-    fails does not stop the others. Status: 0 all done, 1 something failed, 2 a wrong command.
+    fails does not stop the others. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.files import DecodeRequest, decode_batch, decode_file, is_folder
 

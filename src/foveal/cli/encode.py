@@ -61,7 +61,7 @@ def encode(
     Set at most one of --quality, --target-bpp, --target-size and --target-psnr. A size target is never exceeded.
 
     A folder is a batch: OUT is a folder too, finished files are skipped when the command is run again, and a
-    picture that fails does not stop the others. Status: 0 all done, 1 something failed, 2 a wrong command.
+    picture that fails does not stop the others. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.codecs.base import EncodeSettings
     from foveal.files import EncodeRequest, encode_batch, encode_file, is_folder

@@ -51,7 +51,7 @@ def root(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0 done, 1 a named error or a failed item, 2 a wrong command, 130 Ctrl-C."""
+    """Runs the command line; returns the exit status: 0 done, 1 a named error or a failed item, 2 a command line that cannot be read, 130 Ctrl-C."""
     with _plain_warnings():
         try:
             app(args=arguments, prog_name="foveal")

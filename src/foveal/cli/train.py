@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from foveal.cli.options import Json
 
 
 class Device(StrEnum):
@@ -48,30 +53,34 @@ def train(
     terms: Annotated[
         str, typer.Option(metavar="TEXT", help="For the card: on what terms those photographs may be used.")
     ] = "not said",
+    as_json: Json = False,
 ) -> None:
     """Train a learned codec by a recipe, resume a run, or export one.
 
-    A line a minute tells how it goes. Stop with Ctrl-C or --minutes: the same command goes on from the last checkpoint.
+    Photographs are all pictures in DIR that the recipe's pattern takes (any, by the recipes that come with foveal).
+    A line a minute tells how it goes; with --json it goes to standard error, and one object at the end says what was done. Stop with Ctrl-C or --minutes: the same command goes on from the last checkpoint.
     """
     if data is None and export is None:
         raise typer.BadParameter("--data DIR is needed to train (or --export DIR to export the run as it is)")
     from foveal.training.config import read_recipe
 
     config = read_recipe(recipe)
+    log = partial(print, flush=True, file=sys.stderr if as_json else sys.stdout)
+    done: dict[str, object] = {"recipe": str(recipe), "run": str(run)}
     if data is not None:
         from foveal.cli.training_inputs import check_device, load_initial
         from foveal.training import loop
 
         check_device(device.value)
         initial = load_initial(start) if start else None
-        progress = loop.train(config, data, run, minutes=minutes, device=device.value, threads=threads, initial=initial, log=_log)
-        _log(f"{run}: step {progress.step} of {config.steps}, {progress.minutes:.1f} minutes in all")
+        progress = loop.train(config, data, run, minutes=minutes, device=device.value, threads=threads, initial=initial, log=log)
+        done |= {"step": progress.step, "steps": config.steps, "minutes": round(progress.minutes, 1)}
+        log(f"{run}: step {progress.step} of {config.steps}, {progress.minutes:.1f} minutes in all")
     if export is not None:
         from foveal.training.export import Provenance, export_run
 
         card = export_run(config, run, export, Provenance(name or recipe.stem, data=photos, data_terms=terms, recipe=recipe.name))
-        _log(f"exported {card.name}, weights {card.id}, to {export}")
-
-
-def _log(line: str) -> None:
-    print(line, flush=True)
+        done |= {"exported": str(export / f"{card.name}.safetensors"), "weights": card.id}
+        log(f"exported {card.name}, weights {card.id}, to {export}")
+    if as_json:
+        print(json.dumps(done))

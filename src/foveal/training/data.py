@@ -14,6 +14,7 @@ from foveal.errors import RecipeError
 from foveal.training.config import DataConfig
 
 Pixels = npt.NDArray[np.uint8]
+_SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def load_photos(folder: Path, config: DataConfig, *, least_side: int) -> tuple[list[Pixels], list[Pixels]]:
@@ -22,14 +23,14 @@ def load_photos(folder: Path, config: DataConfig, *, least_side: int) -> tuple[l
     Raises:
         RecipeError: the folder holds too few pictures of at least ``least_side`` pixels a side.
     """
-    paths = sorted(p for p in folder.glob(config.pattern) if p.is_file())
+    paths = sorted(p for p in folder.glob(config.pattern) if p.suffix.lower() in _SUFFIXES)
     with ThreadPoolExecutor() as pool:
         photos = [p for p in pool.map(_load, paths) if min(p.shape[:2]) >= least_side]
     held_out = photos[:: config.held_out_every]
     training = [p for i, p in enumerate(photos) if i % config.held_out_every]
     if not training:
         raise RecipeError(
-            f"{folder} holds {len(photos)} pictures {config.pattern!r} of {least_side} pixels a side or more; at least 2 are needed"
+            f"{folder} holds {len(photos)} pictures {config.pattern!r} of {least_side} pixels a side or more; at least 2 are needed (the recipe's [data] pattern chooses files)"
         )
     return training, held_out
 
