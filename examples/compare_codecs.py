@@ -72,8 +72,8 @@ def table(results: list[Result], picture: foveal.Picture, name: str) -> Table:
         out.add_column(column, justify="left" if column in ("codec", "file") else "right")
     for r in results:
         out.add_row(
-            f"{r.codec.name} · {r.codec.title}",
-            f"photo{r.codec.suffixes[0]}",
+            r.codec.name,
+            r.codec.suffixes[0],
             f"{len(r.data):,}",
             f"{r.bpp:.3f}",
             f"{r.psnr_db:.2f}",
