@@ -16,7 +16,7 @@ from typing import final
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.standard.av_frames import Region, encode_frame, stream_size
 from foveal.codecs.standard.still_stream import PreparedStill, StillStreamCodec, StreamHead, StreamKind, note_for
-from foveal.codecs.standard.true_size import Unit, nal_note, nal_units, read_nal_note
+from foveal.codecs.standard.true_size import Unit, nal_units, read_nal_note, with_nal_note
 from foveal.errors import DamagedError
 from foveal.media.color import SHIFTS, Chroma, YCbCr
 from foveal.media.padding import pad_to_multiple
@@ -46,7 +46,7 @@ class HevcCodec(StillStreamCodec):
 
         def encode(crf: float) -> bytes:
             stream = _encode(planes, crf, settings.preset or "slow", settings.threads)
-            return stream if size is None else _with_note(stream, size)
+            return stream if size is None else with_nal_note(stream, _units(stream), _FIRST_NON_SLICE, _SEI_HEADER, size)
 
         return self._still(settings, encode)
 
@@ -87,12 +87,6 @@ def _coarser(planes: YCbCr, share: float) -> tuple[Region, ...]:
         Region(0, top, min(rest * _BLOCK, width), min(_BLOCK, height - top), 1),
     )
     return tuple(region for region in regions if region.width > 0 and region.height > 0)
-
-
-def _with_note(stream: bytes, size: tuple[int, int]) -> bytes:
-    at = next(unit.start for unit in _units(stream) if unit.kind < _FIRST_NON_SLICE)
-    at -= stream[at - 1] == 0  # a start code may have a fourth byte
-    return stream[:at] + nal_note(_SEI_HEADER, size) + stream[at:]
 
 
 def _units(stream: bytes) -> list[Unit]:

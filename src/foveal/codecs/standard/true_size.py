@@ -67,6 +67,13 @@ def nal_note(header: bytes, size: Size) -> bytes:
     return b"\0\0\0\1" + header + _escaped(_USER_DATA + _note(size) + b"\x80")
 
 
+def with_nal_note(stream: bytes, units: list[Unit], first_non_slice: int, header: bytes, size: Size) -> bytes:
+    """The stream with a note before its first slice; slices are the units of a kind below ``first_non_slice``."""
+    at = next(unit.start for unit in units if unit.kind < first_non_slice)
+    at -= stream[at - 1] == 0  # a start code may have a fourth byte
+    return stream[:at] + nal_note(header, size) + stream[at:]
+
+
 def read_nal_note(units: list[Unit], sei_kind: int) -> Size | None:
     """The size that the first note among the SEI units holds, or None."""
     found = (_size(unescaped(unit.payload)) for unit in units if unit.kind == sei_kind)

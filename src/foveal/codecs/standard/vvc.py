@@ -12,7 +12,7 @@ from typing import final
 from foveal.codecs.base import Chroma, EncodeSettings
 from foveal.codecs.standard.process import ffmpeg_program, run_program
 from foveal.codecs.standard.still_stream import PreparedStill, StillStreamCodec, StreamHead, StreamKind, note_for
-from foveal.codecs.standard.true_size import Unit, nal_note, nal_units, read_nal_note, unescaped
+from foveal.codecs.standard.true_size import Unit, nal_units, read_nal_note, unescaped, with_nal_note
 from foveal.errors import BackendError, DamagedError, TruncatedError, UnsupportedError
 from foveal.media.color import YCbCr
 from foveal.media.padding import pad_to_multiple
@@ -40,7 +40,7 @@ class VvcCodec(StillStreamCodec):
 
         def encode(qp: float) -> bytes:
             stream = _encode(planes, int(qp), settings.preset or "medium", settings.threads)
-            return stream if size is None else _with_note(stream, size)
+            return stream if size is None else with_nal_note(stream, _units(stream), _FIRST_NON_SLICE, _SEI_HEADER, size)
 
         return self._still(settings, encode)
 
@@ -67,12 +67,6 @@ def _encode(planes: YCbCr, qp: int, preset: str, threads: int | None) -> bytes:
     except BackendError as error:
         hint = "ffmpeg leaves VVenC room for 8 bits a pixel, so what is mostly noise needs a lower quality"
         raise BackendError(f"{width}x{height} at qp {qp}: {error}; {hint}") from error
-
-
-def _with_note(stream: bytes, size: tuple[int, int]) -> bytes:
-    at = next(unit.start for unit in _units(stream) if unit.kind < _FIRST_NON_SLICE)
-    at -= stream[at - 1] == 0  # a start code may have a fourth byte
-    return stream[:at] + nal_note(_SEI_HEADER, size) + stream[at:]
 
 
 def _units(stream: bytes) -> list[Unit]:
