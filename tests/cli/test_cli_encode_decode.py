@@ -217,10 +217,18 @@ def test_a_reader_that_goes_away_makes_no_noise(photo: Path) -> None:
 def test_ctrl_c_has_status_130(tmp_path: Path) -> None:
     fifo = tmp_path / "never.png"
     os.mkfifo(fifo)
-    process = subprocess.Popen([*FOVEAL, "encode", str(fifo), str(tmp_path / "a.jpg")], stderr=subprocess.PIPE)
-    with fifo.open("wb"):  # opens once the command reads
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+    process = subprocess.Popen(
+        [*FOVEAL, "encode", str(fifo), str(tmp_path / "a.jpg")],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        with fifo.open("wb"):  # opens once the command reads
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in err
 
