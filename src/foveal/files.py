@@ -116,7 +116,9 @@ def write_target(target: str, data: bytes) -> None:
 
 
 def is_folder(source: str) -> bool:
-    """Whether ``source`` means a batch."""
+    """Whether ``source`` means a batch. Raises InputError: there is nothing of that name."""
+    if source != PIPE and not Path(source).exists():
+        raise InputError(f"cannot read {source}: no such file or folder")
     return source != PIPE and Path(source).is_dir()
 
 

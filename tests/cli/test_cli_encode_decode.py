@@ -260,3 +260,16 @@ def test_a_folder_is_a_batch_there_and_back(photo: Path, capsys: pytest.CaptureF
     assert main(["decode", str(out), str(back)]) == 0
     assert pixels(back / "more/b.png").shape == (51, 41, 3)
     assert (back / LOG_NAME).exists()
+
+
+def test_a_missing_input_is_named_before_anything_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["encode", str(tmp_path / "none"), str(tmp_path / "out")]) == 1
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(photo: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*FOVEAL, "encode", str(photo), "-", "--codec", "jpeg"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: cannot write to standard output")
+    assert b"Traceback" not in done.stderr

@@ -17,7 +17,19 @@ from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 
 TOLERANCE = 0.03
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "m": 10**6,
+    "mb": 10**6,
+    "g": 10**9,
+    "gb": 10**9,
+    "kib": 1 << 10,
+    "mib": 1 << 20,
+    "gib": 1 << 30,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Encoded:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``40000``, ``40KB`` (1000), ``1.5MB`` or ``64KiB`` (1024); a part of a byte is dropped.
+    """Bytes of ``40000``, ``40KB`` or ``40k`` (1000), ``1.5MB`` or ``64KiB`` (1024); a part of a byte is dropped.
 
     Raises:
         SettingsError: not a number with one of these units, or below one byte.
