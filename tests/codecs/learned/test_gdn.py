@@ -126,6 +126,15 @@ def test_callers_settings_change_nothing_and_are_left_alone(codec: Codec, photo:
     assert torch.get_num_threads() == threads
 
 
+def test_loading_leaves_the_callers_random_numbers_alone(codec: Codec, photo: Picture) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    gdn.load_networks.cache_clear()
+    codec.decode(codec.encode(photo))
+    assert torch.rand(1) == expected
+
+
 def test_several_threads_at_once_decode_the_same(codec: Codec, photo: Picture) -> None:
     files = [codec.encode(photo, EncodeSettings(q)) for q in (10, 60)]
     expected = [codec.decode(data).samples for data in files]

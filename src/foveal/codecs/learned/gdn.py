@@ -160,7 +160,8 @@ def load_networks(card: Card) -> GdnNetworks:
     """Loads a set of weights; the result is shared and never changed."""
     weights = load_weights(card)
     config = GdnConfig(**card.config)  # type: ignore[arg-type]
-    with torch.device("meta"):
+    # Not on the meta device: its first use costs over a second. What the initial weights draw is given back.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         analysis, synthesis = analysis_transform(config), synthesis_transform(config)
     log_gain, correction = (weights[f"gains.{name}"].double().numpy() for name in ("log_gain", "log_inverse"))
     step, knots, cdf = (weights[f"tables.{name}"].numpy().astype(np.int64) for name in ("step", "knots", "cdf"))

@@ -23,7 +23,7 @@ def inference(threads: int | None = None) -> Generator[None]:
 
 
 def ready(net: nn.Module, weights: dict[str, Tensor], prefix: str) -> nn.Module:
-    """Fills a network built on the meta device with the weights under ``prefix``, in float32 and channels_last."""
+    """Puts the weights under ``prefix`` in the place of a network's own, in float32 and channels_last."""
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     laid_out = {
         name: t.float().contiguous(memory_format=torch.channels_last if t.ndim == 4 else torch.contiguous_format)
