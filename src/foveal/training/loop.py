@@ -101,9 +101,10 @@ def _train(
         if now - last_measure > _MEASURE_S:
             log(f"step {step}  held out: {measure(average, held_out, device)}")
             last_measure = time.monotonic()
-    checkpoint.save(run, model, average, optimizer, progress())
+    reached = progress()
+    checkpoint.save(run, model, average, optimizer, reached)
     log(f"step {step}  held out: {measure(average, held_out, device)}")
-    return progress()
+    return reached
 
 
 def train_step(
