@@ -19,7 +19,7 @@ FORBIDDEN = {
     "media": {*INTEGER_ONLY, "foveal.codecs", "foveal.entropy", "foveal.container"},
     "codecs": {"foveal.cli", "foveal.bench", "foveal.training", "foveal.batch", "foveal.api"},
     "metrics": {"foveal.codecs", "foveal.bench", "foveal.cli"},
-    "training": {"typer", "rich", "av", "constriction", "pytorch_msssim", "foveal.cli", "foveal.bench"},
+    "training": {"typer", "rich", "av", "constriction", "foveal.cli", "foveal.bench"},
     "bench": {"foveal.cli", "foveal.training"},
 }
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from foveal.codecs.base import Chroma, EncodeSettings, FileInfo
-from foveal.codecs.registry import codec_by_name
+import operator
+from collections.abc import Sequence
+from typing import SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.codecs.base import Chroma, DecodeSettings, EncodeSettings, FileInfo, Region
+from foveal.codecs.opening import describe_file, open_codec
+from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
-from foveal.codecs.sniff import codec_of
 from foveal.errors import InputError, PictureError, SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
@@ -14,18 +21,22 @@ from foveal.picture import Picture
 def encode(
     picture: Picture,
     *,
-    codec: str = "gdn",
+    codec: str = DEFAULT_CODEC,
     quality: float | None = None,
     target: Target | None = None,
     chroma: Chroma | None = None,
     preset: str | None = None,
     suffix: str | None = None,
     threads: int | None = None,
+    importance: npt.NDArray[np.float32] | None = None,
+    hold_rate: bool = False,
+    tile: int | None = None,
 ) -> bytes:
     """Codes a picture and returns the bytes of a whole file.
 
     ``quality`` is 1..100, 50 if left out; a ``target`` (a size, a rate or a PSNR) stands in its place. The other settings are the codec's
-    own: ``foveal codecs`` lists them.
+    own: ``foveal codecs`` lists them. ``importance`` is ``(rows, columns)`` of any size, 0..1, where the bits shall go; with
+    ``hold_rate`` the file is as large as without it. ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
 
     Raises:
         UnknownCodecError: no codec of that name. SettingsError: a setting that it does not have, or out of range.
@@ -36,28 +47,49 @@ def encode(
         raise PictureError(f"a {type(picture).__name__} is no foveal.Picture; make one of uint8 samples, or use read_picture")
     if quality is not None and target is not None:
         raise SettingsError("quality and target are both given; leave one out")
-    settings = EncodeSettings(50.0 if quality is None else quality, chroma, preset, suffix, threads)
+    native = 50.0 if quality is None else quality
+    settings = EncodeSettings(native, chroma, preset, suffix, threads, importance, hold_rate, tile)
     coder = codec_by_name(codec)
     if target is not None:
         return encode_to_target(coder, picture, settings, target).data
     return coder.encode(picture, settings)
 
 
-def decode(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+def decode(
+    data: bytes | bytearray | memoryview,
+    *,
+    bands: int | None = None,
+    crop: Sequence[SupportsIndex] | None = None,
+    allow_partial: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Picture:
     """Decodes the bytes of a .fvl file or of any standard file that foveal writes.
+
+    ``bands``: how many, the coarsest first. ``crop``: x, y, width and height of the part to return, in pixels. ``allow_partial``: take a .fvl file
+    that was cut, as far as it goes. For bands or a crop of a mapped file, as a ``memoryview``, no more is read than they need.
 
     Raises:
         FormatError: not such a file, truncated, damaged, or drifted. LimitError: larger than ``limits`` allow.
         UnsupportedError: a sound file that needs a newer foveal, other weights or a missing library.
+        SettingsError: more bands than the codec has, a crop outside the picture, or a partial file of a codec that is not learned.
     """
-    whole = _bytes(data)
-    return codec_of(whole, limits).decode(whole, limits)
+    settings = DecodeSettings(bands, None if crop is None else _region(crop), allow_partial)
+    view = data if isinstance(data, memoryview) and data.c_contiguous else _bytes(data)
+    view = view if isinstance(view, bytes) else view.cast("B")
+    return open_codec(view, limits).decode(view, limits, settings)
 
 
 def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     """What a file says of itself; no samples are decoded where the format allows. Raises as ``decode``."""
-    whole = _bytes(data)
-    return codec_of(whole, limits).describe(whole, limits)
+    return describe_file(_bytes(data), limits)
+
+
+def _region(crop: Sequence[SupportsIndex]) -> Region:
+    try:
+        x, y, width, height = map(operator.index, crop)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"crop = {crop!r}; four whole numbers are needed: (x, y, width, height)") from error
+    return Region(x, y, width, height)
 
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:

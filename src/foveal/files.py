@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from foveal.batch import BatchJob, BatchPlan, plan_batch, settings_digest
-from foveal.codecs.base import Codec, EncodeSettings
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, Region
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import Encoded, Target, encode_to_target
-from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
+from foveal.container.format import SIGNATURE
+from foveal.errors import DamagedError, InputError, NotFovealError, PictureError, SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
-from foveal.media.output import write_whole
 from foveal.metrics.rate import bpp
 from foveal.picture import Picture
+from foveal.sources import PIPE, map_source, read_source, write_target
 from foveal.threads import thread_limit
 
-PIPE = "-"
-"""Standard input or output, in the place of a file's name."""
 _PIXELS = (".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".qoi")
 PICTURE_SUFFIXES = (*_PIXELS, ".jpg", ".jpeg", ".jp2", ".webp", ".avif")
 _PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
@@ -40,10 +38,18 @@ class EncodeRequest:
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """How to decode."""
+    """How to decode. bands, crop, allow_partial: as in ``DecodeSettings``."""
 
     limits: Limits = DEFAULT_LIMITS
     threads: int | None = None
+    bands: int | None = None
+    crop: Region | None = None
+    allow_partial: bool = False
+
+    @property
+    def settings(self) -> DecodeSettings:
+        """What of it the codec is told."""
+        return DecodeSettings(self.bands, self.crop, self.allow_partial, self.threads)
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,10 @@ class EncodeReport:
 
 @dataclass(frozen=True)
 class DecodeReport:
-    """What became of one file. decode_s: decoding alone."""
+    """What became of one file. decode_s: decoding alone. bytes_read: of the coded file.
+
+    bands: how many were asked for, all of them if not told; in a partial file some may have been missing.
+    """
 
     input: str
     output: str
@@ -81,45 +90,8 @@ class DecodeReport:
     channels: int
     alpha: bool
     decode_s: float
-
-
-def read_source(source: str, limits: Limits) -> bytes:
-    """The bytes of a file, or of standard input for ``-``.
-
-    Raises:
-        InputError: it cannot be read. LimitError: it is larger than ``limits`` allow.
-    """
-    try:
-        if source == PIPE:
-            data = sys.stdin.buffer.read(limits.payload_bytes + 1)
-        else:
-            with Path(source).open("rb") as file:
-                data = file.read(limits.payload_bytes + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror}") from error
-    limits.check_payload(len(data))
-    return data
-
-
-def write_target(target: str, data: bytes) -> None:
-    """Writes a whole file, or standard output for ``-``. Raises InputError: it cannot be written."""
-    if target == PIPE:
-        try:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise InputError(f"cannot write to standard output: {error.strerror}") from error
-    else:
-        write_whole(Path(target), data)
-
-
-def is_folder(source: str) -> bool:
-    """Whether ``source`` means a batch. Raises InputError: there is nothing of that name."""
-    if source != PIPE and not Path(source).exists():
-        raise InputError(f"cannot read {source}: no such file or folder")
-    return source != PIPE and Path(source).is_dir()
+    bytes_read: int
+    bands: int
 
 
 def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: bool = True) -> EncodeReport:
@@ -203,19 +175,18 @@ def _verify(codec: Codec, picture: Picture, data: bytes, limits: Limits) -> None
 def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: bool = True) -> DecodeReport:
     """Decodes the file ``source`` into the picture file ``target``; either may be ``-`` (PNG). Raises as the codec does.
 
-    Without ``overwrite`` a file is not replaced by its own decoded form (InputError).
+    Without ``overwrite`` a file is not replaced by its own decoded form (InputError). For a crop or for bands no more of
+    a file is read than they need.
     """
-    from foveal.codecs.sniff import codec_of
     from foveal.media.image_io import picture_bytes, write_picture
 
     _check_target(source, target, overwrite)
-    limits = request.limits
-    data = read_source(source, limits)
-    codec = codec_of(data, limits)
-    with thread_limit(request.threads):
-        start = time.perf_counter()
-        picture = codec.decode(data, limits)
-        decode_s = time.perf_counter() - start
+    limits, settings = request.limits, request.settings
+    data, codec = _open(source, limits, settings)
+    start = time.perf_counter()
+    picture = codec.decode(data, limits, settings)
+    decode_s = time.perf_counter() - start
+    bytes_read = len(data) if isinstance(data, bytes) else codec.bytes_needed(data, limits, settings)
     if target == PIPE:
         write_target(target, picture_bytes(picture, ".png"))
     else:
@@ -229,7 +200,23 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
         channels=picture.samples.shape[2],
         alpha=picture.alpha is not None,
         decode_s=decode_s,
+        bytes_read=bytes_read,
+        bands=settings.bands or codec.info.bands,
     )
+
+
+def _open(source: str, limits: Limits, settings: DecodeSettings) -> tuple[bytes | memoryview, Codec]:
+    """A file, mapped if it is on a disk and only a part of it is needed, and its codec."""
+    from foveal.codecs.opening import open_codec
+
+    if settings.crop or settings.bands:
+        mapped = map_source(source, limits)
+        if mapped is not None and bytes(mapped[: len(SIGNATURE)]) == SIGNATURE:
+            codec = open_codec(mapped, limits)
+            if (settings.crop and codec.info.tiles) or (settings.bands or codec.info.bands) < codec.info.bands:
+                return mapped, codec
+    data = read_source(source, limits)
+    return data, open_codec(data, limits)
 
 
 def _check_target(source: str, target: str, overwrite: bool) -> None:
@@ -246,7 +233,10 @@ def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[Batc
 
     Raises:
         InputError: no pictures there, or ``output`` is standard output. UnknownCodecError: no codec of that name.
+        SettingsError: an importance map.
     """
+    if request.settings.importance is not None:
+        raise SettingsError("an importance map belongs to one picture, and a folder is given; code the pictures one by one")
     folder = _folder(output)
     info = next((info for info in all_codecs() if info.name == request.codec), None) or codec_by_name(request.codec).info
     request = replace(request, settings=replace(request.settings, threads=request.settings.threads or 1))
@@ -263,7 +253,9 @@ def decode_batch(source: str, output: str, request: DecodeRequest) -> tuple[Batc
     """
     request = replace(request, threads=request.threads or 1)
     suffixes = [suffix for info in all_codecs() for suffix in info.suffixes]
-    plan = plan_batch(Path(source), _folder(output), ".png", suffixes, settings_digest("decode"))
+    settings = replace(request.settings, threads=None)
+    made_by = () if settings == DecodeSettings() else (settings,)
+    plan = plan_batch(Path(source), _folder(output), ".png", suffixes, settings_digest("decode", *made_by))
     return plan, partial(_decode_job, request)
 
 

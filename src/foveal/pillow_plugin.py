@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from foveal.codecs.base import EncodeSettings
-from foveal.codecs.registry import codec_by_name
+from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.sniff import codec_of
 from foveal.container.format import SIGNATURE
 from foveal.container.reader import read_container
@@ -84,7 +84,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         image = image.convert("RGB")
     image.save(plain, "PNG", **metadata)
-    codec = codec_by_name(options.get("codec", "gdn"))
+    codec = codec_by_name(options.get("codec", DEFAULT_CODEC))
     try:
         file.write(codec.encode(read_picture(plain.getvalue()), EncodeSettings(float(options.get("quality", 50)))))
     except FovealError as error:

@@ -15,9 +15,8 @@ from PIL import Image
 from foveal.bench.plan import BenchPlan, CodecRun
 from foveal.bench.rows import read_rows, select_latest
 from foveal.bench.run import run_bench
-from foveal.codecs.base import Codec, CodecInfo, FileInfo, Prepared, QualityScale
+from foveal.codecs.base import BandInfo, Codec, CodecInfo, FileInfo, Prepared, QualityScale
 from foveal.errors import BackendError, InputError, MissingDependencyError
-from foveal.limits import DEFAULT_LIMITS
 from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 
@@ -44,12 +43,12 @@ class StepCodec(Codec):
     def _prepare(self, picture, settings):
         return StepPrepared(self, picture)
 
-    def decode(self, data, limits=DEFAULT_LIMITS):
+    def _decode(self, data, limits, settings):
         height, width, step = struct.unpack("<3H", data[:6])
         flat = np.frombuffer(zlib.decompress(data[6:]), np.uint8).reshape(height, width, 3)
         return Picture(np.minimum(flat.astype(int) * step + step // 2, 255).astype(np.uint8))
 
-    def describe(self, data, limits=DEFAULT_LIMITS):
+    def describe(self, data, limits=None):
         return FileInfo(self.info.name, len(data), 1, 1, 3, weights=self.weights)
 
 
@@ -194,7 +193,7 @@ def test_failures_are_rows_and_the_rest_goes_on(plan):
 
 def test_foreign_errors_are_rows_too_and_failed_rows_are_tried_again(plan):
     class Foreign(StepCodec):
-        def decode(self, data, limits=DEFAULT_LIMITS):
+        def _decode(self, data, limits, settings):
             raise ZeroDivisionError
 
     summary = run_bench(plan, load=lambda name: Foreign())
@@ -216,3 +215,43 @@ def test_rows_of_other_weights_and_same_names_are_not_mixed(plan):
     assert "step: 6 rows of another version" in notes[0]
     with pytest.raises(InputError, match=r"two different pictures named 0\.png"):
         select_latest([*rows, replace(rows[-6], picture_sha256="other")])
+
+
+def test_a_prefix_of_the_bands_is_a_curve_of_its_own(plan):
+    class Banded(StepCodec):
+        """Coarse steps, then as many bytes that a reader of the first band never sees."""
+
+        def __init__(self):
+            super().__init__("step", weights="w")
+            self.info = replace(self.info, bands=2)
+
+        def describe(self, data, limits=None):
+            bands = (BandInfo(0, len(data) - 7, 0), BandInfo(1, 7, 0))
+            return FileInfo(self.info.name, len(data), 1, 1, 3, weights=self.weights, bands=bands)
+
+        def _decode(self, data, limits, settings):
+            assert settings.allow_partial == (len(data) == self.cut)
+            return super()._decode(data if settings.allow_partial else data[:-7], limits, settings)
+
+        def _prepare(self, picture, settings):
+            prepared = super()._prepare(picture, settings)
+            plain = prepared.encode
+
+            def encode(quality):
+                data = plain(quality)
+                self.cut = len(data)
+                return data + bytes(7)
+
+            prepared.encode = encode
+            return prepared
+
+    codec = Banded()
+    runs = (CodecRun("step", QUALITIES), CodecRun("step", QUALITIES, bands=1))
+    summary = run_bench(replace(plan, codecs=runs), load=lambda name: codec)
+    assert not summary.failed
+    rows = read_rows(summary.path).rows
+    size = {(row.label, row.picture, row.quality): row.bytes for row in rows}
+    assert {label for label, _, _ in size} == {"step", "step:bands=1"}
+    assert all(size["step", picture, q] == size["step:bands=1", picture, q] + 7 for _, picture, q in size)
+    again = run_bench(replace(plan, codecs=runs), load=lambda name: codec)
+    assert (again.measured, again.reused) == (0, 12)

@@ -3,16 +3,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import foveal
 import foveal.cli.codec_table
+from foveal.cli.codec_table import codec_rows, print_table
 from foveal.cli.main import main
-from foveal.cli.show import info_text
+from foveal.cli.show import info_json, info_text
 from foveal.codecs.base import BandInfo, FileInfo
 from foveal.codecs.registry import all_codecs
+from foveal.picture import Picture
 
 
 def test_info_goes_on_after_a_file_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,21 +39,49 @@ def test_info_goes_on_after_a_file_that_cannot_be_read(tmp_path: Path, capsys: p
 def test_info_shows_what_a_learned_file_holds_and_nothing_else() -> None:
     about = FileInfo("gdn", 1000, 80, 100, 1, alpha=True, weights="ab12", format_version=1, bands=(BandInfo(0, 960, 0xBEEF),))
     text = info_text("a.fvl", about)
-    for words in ("a.fvl\n", "80x100 gray with alpha", "1000 bytes, 1.000 bpp", "ab12", "band 0", "960 bytes, CRC 0000beef"):
+    for words in ("a.fvl\n", "80x100 gray with alpha", "1000 bytes, 1.000 bpp", "ab12"):
         assert words in text
-    assert "chroma" not in text
-    assert "icc" not in text
+    for words in ("chroma", "icc", "tiles", "importance"):
+        assert words not in text
+
+
+def test_info_gives_each_band_a_row() -> None:
+    bands = (BandInfo(0, 100, 0xBEEF, 4), BandInfo(1, 250, 7, 4), BandInfo(2, 600, 0xFFFFFFFF, 4))
+    about = FileInfo("frequency", 1000, 80, 100, 3, bands=bands, tiles=(512, 384), importance_bytes=33)
+    lines = [line.split() for line in info_text("a.fvl", about).splitlines()]
+    assert lines[-4:] == [
+        ["band", "units", "bytes", "bpp", "share", "CRC"],
+        ["0", "4", "100", "0.1000", "10.0%", "0000beef"],
+        ["1", "4", "250", "0.2500", "25.0%", "00000007"],
+        ["2", "4", "600", "0.6000", "60.0%", "ffffffff"],
+    ]
+    assert ["tiles", "512x384"] in lines
+    assert ["importance", "33", "bytes"] in lines
+    row = json.loads(info_json("a.fvl", about))
+    assert row["bands"][1] == {"number": 1, "bytes": 250, "symbols_crc": 7, "units": 4, "bpp": 0.25, "share": 0.25}
+    assert (row["tiles"], row["importance_bytes"]) == ([512, 384], 33)
 
 
 def test_codecs_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["codecs", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["name"], row["id"]) for row in rows] == [(info.name, info.id) for info in all_codecs()]
+    for row, info in zip(rows, all_codecs(), strict=True):
+        assert (row["bands"], row["tiles"], row["importance"]) == (info.bands, info.tiles, info.importance)
     assert main(["codecs"]) == 0
     table = capsys.readouterr().out
     for info in all_codecs():
         assert info.title in table
         assert all(suffix in table for suffix in info.suffixes)
+
+
+def test_the_table_of_codecs_says_bands_tiles_and_maps(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {row.name: row for row in codec_rows()}
+    print_table((replace(rows["gdn"], bands=3, tiles=True, importance=True), replace(rows["jpeg"], bands=1)))
+    ours, theirs = (line for line in capsys.readouterr().out.splitlines() if line.startswith((" gdn", " jpeg")))
+    assert "alpha icc+exif 3\N{NO-BREAK SPACE}bands tiles map" in ours
+    assert "icc+exif" in theirs
+    assert not any(word in theirs for word in ("bands", "tiles", "map"))
 
 
 def test_codecs_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,3 +116,20 @@ for arguments in (["--help"], ["encode", "a.png", "a.jpg"], ["info", "a.jpg"], [
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_info_on_a_learned_file_imports_no_torch(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    (tmp_path / "a.fvl").write_bytes(foveal.encode(Picture(samples), quality=40))
+    script = """
+import sys
+import foveal
+from foveal.cli.main import main
+assert main(["info", "a.fvl", "--json"]) == 0
+assert foveal.info(open("a.fvl", "rb").read()).width == 30
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    about = json.loads(done.stdout)
+    assert (about["codec"], about["parameter"], about["bands"][0]["units"]) == ("frequency", "quality 40.00", 1)

@@ -16,9 +16,9 @@ from foveal.files import thread_limit
     ("name", "output", "expected"),
     [
         (None, "a.jpg", ("jpeg", ".jpg")),
-        (None, "a.FVL", ("gdn", ".fvl")),
-        (None, "-", ("gdn", None)),
-        (None, "", ("gdn", None)),
+        (None, "a.FVL", ("frequency", ".fvl")),
+        (None, "-", ("frequency", None)),
+        (None, "", ("frequency", None)),
         ("hevc", "a.mp4", ("hevc", ".mp4")),
         ("vvc", "-", ("vvc", None)),
         ("vvc", "plain", ("vvc", None)),

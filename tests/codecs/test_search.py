@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foveal.codecs.base import Codec, CodecInfo, EncodeSettings, FileInfo, Prepared, QualityScale
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared, QualityScale
 from foveal.codecs.search import Target, encode_to_target, parse_size
 from foveal.errors import SettingsError, TargetError
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -52,7 +52,7 @@ class FakeCodec(Codec):
         self.prepared.append(self.kind(self))
         return self.prepared[-1]
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         error = self.error_at(float(np.frombuffer(data[:8], np.float64)[0]))
         off = np.zeros(PICTURE.samples.size, np.uint8)
         off[: int(error * off.size) % off.size] = 1

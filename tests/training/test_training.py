@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.learned import weights
@@ -23,6 +26,7 @@ from foveal.training.config import DataConfig, TrainConfig, read_recipe
 from foveal.training.data import RandomCrops, load_photos
 from foveal.training.export import Provenance, export_run
 from foveal.training.loop import learning_rate, load_initial, train
+from foveal.training.models import trainable
 
 ROOT = Path(__file__).parents[2]
 TINY = TrainConfig(
@@ -123,7 +127,7 @@ def test_training_lowers_the_loss_and_the_bits_estimate_matches_the_file(photo: 
     batch = np.stack([photo.samples[:96, :96], photo.samples[96:192, 96:192]])
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * group["factor"]
-    losses = [loop.train_step(model, average, optimizer, batch, config, torch.device("cpu"), step) for step in range(25)]
+    losses = [loop.train_step(model, model, average, optimizer, batch, config, step) or 0.0 for step in range(25)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
@@ -138,9 +142,9 @@ def test_the_first_weights_already_code_pictures(photo: Picture) -> None:
 
 def test_initial_weights_of_another_size_are_refused() -> None:
     small, large = GdnModel(GdnConfig(48, 64)), GdnModel(GdnConfig(48, 80))
-    load_initial(small, GdnModel(GdnConfig(48, 64)).state_dict())
+    load_initial(small, "gdn", GdnModel(GdnConfig(48, 64)).state_dict())
     with pytest.raises(RecipeError, match="do not fit"):
-        load_initial(large, small.state_dict())
+        load_initial(large, "gdn", small.state_dict())
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -157,3 +161,58 @@ def test_crops_are_of_the_photographs(photos: Path) -> None:
     batch = RandomCrops(training, batch=5, crop=64, seed=3).next()
     assert batch.shape == (5, 64, 64, 3)
     assert (batch == RandomCrops(training, batch=5, crop=64, seed=3).next()).all()
+
+
+TINY_FREQUENCY = TrainConfig(
+    codec="frequency",
+    steps=4,
+    batch=2,
+    crop=128,
+    warmup_steps=1,
+    band_dropout=0.5,
+    spatial_quality=0.5,
+    model={
+        "fine": 32, "middle": 64, "coarse": 32, "analysis_fine": 1, "analysis_middle": 1, "synthesis_middle": 1,
+        "synthesis_fine": 1, "latent_0": 16, "latent_1": 28, "latent_2": 64, "prior_coarse": 16, "prior_fine": 16,
+    },
+)  # fmt: skip
+
+
+def test_frequency_trains_and_exports_and_trains_on_from_what_it_exported(photos: Path, tmp_path: Path) -> None:
+    train(TINY_FREQUENCY, photos, tmp_path / "run", minutes=5, log=lambda _: None)
+    provenance = Provenance("tiny", "four cuts of a photograph", "none", "none")
+    export_run(TINY_FREQUENCY, tmp_path / "run", tmp_path / "out", provenance)
+    shipped = load_file(tmp_path / "out" / "tiny.safetensors")
+    model = loop.build_model("frequency", TINY_FREQUENCY.model)
+    load_initial(model, "frequency", shipped)
+    again = trainable("frequency").freeze(model)
+    exact = [name for name in shipped if name.startswith(("prior.", "quantisers."))]
+    assert exact
+    assert all(torch.equal(again[name].int(), shipped[name].int()) for name in exact if not name.endswith(".shift"))
+
+
+def test_ms_ssim_trains_and_refuses_what_it_cannot_weigh(photo: Picture, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i in range(2):
+        Image.fromarray(photo.samples).save(photos / f"{i}.png")
+    config = dataclasses.replace(TINY_FREQUENCY, distortion="ms-ssim", crop=192, steps=1)
+    with pytest.raises(RecipeError, match="spatial_quality"):
+        train(config, photos, tmp_path / "a", minutes=5, log=lambda _: None)
+    config = dataclasses.replace(config, spatial_quality=0.0)
+    assert train(config, photos, tmp_path / "b", minutes=5, log=lambda _: None).step == 1
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(photos: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    sizes = "\n".join(f"{name} = {value}" for name, value in TINY_FREQUENCY.model.items())
+    recipe.write_text(
+        f'codec = "frequency"\nsteps = 3\nbatch = 1\ncrop = 128\nband_dropout = 0.5\n[data]\nheld_out_every = 4\n[model]\n{sizes}\n'
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--", "foveal.training"]
+    options = [str(recipe), "--data", str(photos), "--run", str(tmp_path / "run"), "--device", "cpu", "--threads", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("held out; 2 x cpu") == 1
+    assert json.loads((tmp_path / "run" / "progress.json").read_text())["step"] == 3

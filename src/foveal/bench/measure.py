@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveal.bench.plan import CodecRun
-from foveal.codecs.base import Codec, EncodeSettings
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings
 from foveal.errors import InputError
 from foveal.metrics.psnr import psnr_rgb_db, psnr_y_db
 from foveal.metrics.rate import bpp, file_bytes
@@ -34,8 +34,12 @@ def settings_of(run: CodecRun, quality: float, threads: int | None) -> EncodeSet
     return EncodeSettings(quality, run.chroma, run.preset, threads=threads)
 
 
-def measure(codec: Codec, picture: Picture, settings: EncodeSettings, file: Path, *, with_ssim: bool) -> Measurement:
+def measure(
+    codec: Codec, picture: Picture, settings: EncodeSettings, file: Path, *, with_ssim: bool, bands: int | None = None
+) -> Measurement:
     """Codes a picture into ``file``, reads it back, decodes it and compares; seconds are wall time of encode and of decode.
+
+    With ``bands`` the file is cut after so many of its bands, and what is left is decoded.
 
     Raises:
         FovealError: whatever the codec refuses, or a file that cannot be written.
@@ -43,9 +47,11 @@ def measure(codec: Codec, picture: Picture, settings: EncodeSettings, file: Path
     begin = time.perf_counter()
     data = codec.encode(picture, settings)
     encode_s = time.perf_counter() - begin
+    if bands is not None:
+        data = data[: len(data) - sum(band.bytes for band in codec.describe(data).bands[bands:])]
     size, data = _through_disk(file, data)
     begin = time.perf_counter()
-    decoded = codec.decode(data)
+    decoded = codec.decode(data, settings=DecodeSettings(allow_partial=bands is not None))
     decode_s = time.perf_counter() - begin
     side = min(picture.width, picture.height)
     return Measurement(

@@ -19,6 +19,8 @@ _QUALITIES: Final = {"crf": _LOGARITHMIC, "qp": _LOGARITHMIC, "psnr_db": _LOGARI
 class CodecRun:
     """One curve of a bench: a codec with fixed settings, at several qualities (1..100). None means the codec's default.
 
+    bands: measure only the file's first bands, as a file cut after them.
+
     Raises:
         SettingsError: no qualities, or one outside 1..100.
     """
@@ -27,6 +29,7 @@ class CodecRun:
     qualities: tuple[float, ...]
     chroma: Chroma | None = None
     preset: str | None = None
+    bands: int | None = None
 
     def __post_init__(self) -> None:
         bad = [quality for quality in self.qualities if not 1 <= quality <= 100]
@@ -36,8 +39,9 @@ class CodecRun:
 
     @property
     def label(self) -> str:
-        """How reports call it: ``hevc``, ``hevc:444``, ``vvc:faster``."""
-        return ":".join(part for part in (self.codec, self.chroma, self.preset) if part is not None)
+        """How reports call it: ``hevc``, ``hevc:444``, ``vvc:faster``, ``frequency:bands=1``."""
+        bands = None if self.bands is None else f"bands={self.bands}"
+        return ":".join(part for part in (self.codec, self.chroma, self.preset, bands) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ def default_qualities(info: CodecInfo) -> tuple[float, ...]:
 
 
 def parse_codecs(text: str, qualities: tuple[float, ...] | None = None) -> tuple[CodecRun, ...]:
-    """Reads ``gdn,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons.
+    """Reads ``frequency,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons;
+    ``frequency:bands=1`` is a file cut after its first band.
 
     ``qualities`` None means each codec's ``default_qualities``.
 
@@ -97,17 +102,24 @@ def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
         raise UnknownCodecError(f"no codec {name!r}; there are {', '.join(table)}")
     chroma: Chroma | None = None
     preset: str | None = None
+    bands: int | None = None
     for option in options:
         if option in info.chroma and chroma is None:
             chroma = option
         elif option in info.presets and preset is None:
             preset = option
+        elif option in _prefixes(info) and bands is None:
+            bands = int(option.removeprefix("bands="))
         else:
             raise SettingsError(f"{item!r}: {option!r} is not one more setting of {name}; {_choices(info)}")
-    return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset)
+    return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset, bands)
+
+
+def _prefixes(info: CodecInfo) -> tuple[str, ...]:
+    return tuple(f"bands={n}" for n in range(1, info.bands))
 
 
 def _choices(info: CodecInfo) -> str:
-    kinds = (("chroma", info.chroma), ("preset", info.presets))
+    kinds = (("chroma", info.chroma), ("preset", info.presets), ("prefix", _prefixes(info)))
     offered = [f"{kind} {', '.join(values)}" for kind, values in kinds if values]
     return "once each: " + "; ".join(offered) if offered else "it has none"

@@ -35,7 +35,7 @@ class Row:
     picture_sha256 is of the picture's file. parameter, parameter_value: the codec's own quality parameter.
     bytes is the size of the file on disk. psnr_*_db is ``inf`` for identical samples (null in the file).
     ssim and ms_ssim are None where they are not defined or were not asked for.
-    Where error is set the row failed there, and what was not measured is None.
+    Where error is set the row failed there, and what was not measured is None. bands: of a file cut after its first bands.
     """
 
     picture: str
@@ -61,6 +61,7 @@ class Row:
     encode_s: float | None = None
     decode_s: float | None = None
     error: str | None = None
+    bands: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _from_line(line: bytes) -> Header | Row:
         known = {field.name: data[field.name] for field in fields(Header)}
         known["versions"] = tuple((name, version) for name, version in cast("list[list[str]]", known["versions"]))
         return Header(**known)
-    row = {field.name: data[field.name] for field in fields(Row)}
+    row = {field.name: data[field.name] for field in fields(Row) if field.name in data or field.name != "bands"}
     if row["error"] is None:
         for key in ("psnr_rgb_db", "psnr_y_db"):
             row[key] = math.inf if row[key] is None else row[key]

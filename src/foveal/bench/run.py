@@ -69,7 +69,7 @@ def _has_what_is_asked(row: Row, plan: BenchPlan) -> bool:
 
 
 def _key(row: Row) -> tuple[object, ...]:
-    return row.picture_sha256, row.codec, row.chroma, row.preset, row.quality, row.threads, row.foveal, row.weights
+    return row.picture_sha256, row.codec, row.chroma, row.preset, row.bands, row.quality, row.threads, row.foveal, row.weights
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class _Bench:
         try:
             settings = settings_of(run, row.quality, self.plan.threads)
             file = self.scratch / f"coded{codec.info.suffixes[0]}"
-            return replace(row, **asdict(measure(codec, picture, settings, file, with_ssim=self.plan.ssim)))
+            return replace(row, **asdict(measure(codec, picture, settings, file, with_ssim=self.plan.ssim, bands=run.bands)))
         except Exception as failure:
             return replace(row, error=_says(failure))
 
@@ -171,6 +171,7 @@ class _Bench:
             self.plan.threads,
             self.version,
             weights,
+            bands=run.bands,
         )
 
     def _finish(self, row: Row) -> None:

@@ -15,7 +15,9 @@ def bench(
     pictures: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of pictures, or one picture.")],
     codecs: Annotated[
         str,
-        typer.Option(metavar="LIST", help="Codecs between commas, each with a chroma or preset: gdn,jpeg,hevc:444,vvc:faster."),
+        typer.Option(
+            metavar="LIST", help="Codecs between commas, each with a chroma or preset: frequency,jpeg,hevc:444,vvc:faster."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="REPORT", help="The folder of rows and report. A bench that is there goes on.")],
     qualities: Annotated[

@@ -29,6 +29,9 @@ class CodecRow:
     needs: tuple[str, ...]
     missing: tuple[str, ...]
     installed: bool
+    bands: int
+    tiles: bool
+    importance: bool
 
 
 def codec_rows() -> tuple[CodecRow, ...]:
@@ -55,7 +58,21 @@ def _row(info: CodecInfo) -> CodecRow:
         needs=info.needs,
         missing=missing,
         installed=not missing,
+        bands=info.bands,
+        tiles=info.tiles,
+        importance=info.importance,
     )
+
+
+def _has(row: CodecRow) -> list[str]:
+    words = {
+        "alpha": row.alpha,
+        "icc+exif": row.metadata,
+        f"{row.bands}\N{NO-BREAK SPACE}bands": row.bands > 1,
+        "tiles": row.tiles,
+        "map": row.importance,
+    }
+    return [word for word, there in words.items() if there]
 
 
 def print_table(rows: tuple[CodecRow, ...]) -> None:
@@ -65,7 +82,7 @@ def print_table(rows: tuple[CodecRow, ...]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for title in ("codec", "id", "what", "files", "quality 1..100 is", "chroma", "presets", "keeps", "needs"):
+    for title in ("codec", "id", "what", "files", "quality 1..100 is", "chroma", "presets", "has", "needs"):
         table.add_column(title, overflow="fold", justify="right" if title == "id" else "left")
     for row in rows:
         steps = "" if row.continuous else ", whole"
@@ -78,11 +95,12 @@ def print_table(rows: tuple[CodecRow, ...]) -> None:
             f"{row.parameter} {row.coarse:g}..{row.fine:g}{steps}",
             " ".join(row.chroma),
             " ".join(row.presets),
-            " ".join(word for word, kept in (("alpha", row.alpha), ("icc+exif", row.metadata)) if kept),
+            " ".join(_has(row)),
             needs or "-",
         )
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console.width = 240
+        console.width = 320
     console.print(table)
+    print("Has: what of a picture a file keeps, and how it can be coded: in bands, in tiles, by a map of importance.")
     print("The first chroma and preset are the default. pip install 'foveal[all]' installs what all of them need.")

@@ -18,6 +18,7 @@ from foveal.cli.options import (
     parse_chroma,
     parse_color,
     parse_target,
+    read_importance,
 )
 from foveal.cli.show import encoded_line, json_line, stream_for
 
@@ -27,7 +28,9 @@ def encode(
     output: Annotated[str, typer.Argument(metavar="OUT", help="The file or folder to write, or - for standard output.")],
     codec: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The codec. Default: the one that OUT's suffix names, gdn for a folder or -."),
+        typer.Option(
+            metavar="NAME", help="The codec. Default: the one that OUT's suffix names, frequency for .fvl, a folder or -."
+        ),
     ] = None,
     quality: Annotated[
         float | None, typer.Option(metavar="Q", help="1 (smallest file) to 100 (best picture). Default: 50.")
@@ -45,6 +48,18 @@ def encode(
     preset: Annotated[str | None, typer.Option(metavar="NAME", help="The codec's own name for speed against size.")] = None,
     background: Annotated[
         str | None, typer.Option(metavar="'#rrggbb'", help="Lay a transparent picture over this colour.")
+    ] = None,
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAP", help="Where the bits shall go: a picture of any size, white matters most, or a .npy of 0..1."
+        ),
+    ] = None,
+    hold_rate: Annotated[
+        bool, typer.Option("--hold-rate", help="With --importance: make the file as large as without it at this quality.")
+    ] = False,
+    tile: Annotated[
+        int | None, typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256, where the codec has them.")
     ] = None,
     threads: Threads = None,
     verify: Annotated[
@@ -64,20 +79,31 @@ def encode(
     picture that fails does not stop the others. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.codecs.base import EncodeSettings
-    from foveal.files import EncodeRequest, encode_batch, encode_file, is_folder
+    from foveal.files import EncodeRequest, encode_batch, encode_file
+    from foveal.sources import is_folder
 
     given = sum(value is not None for value in (quality, target_bpp, target_size, target_psnr))
     if given > 1:
         raise typer.BadParameter("set only one of --quality, --target-bpp, --target-size and --target-psnr")
     folder = is_folder(source)
     name, suffix = choose_codec(codec, "" if folder else output)
+    limits = make_limits(max_pixels)
     request = EncodeRequest(
         codec=name,
-        settings=EncodeSettings(50.0 if quality is None else quality, parse_chroma(chroma), preset, suffix, threads),
+        settings=EncodeSettings(
+            50.0 if quality is None else quality,
+            parse_chroma(chroma),
+            preset,
+            suffix,
+            threads,
+            None if importance is None else read_importance(importance, limits),
+            hold_rate,
+            tile,
+        ),
         target=parse_target(target_bpp, target_size, target_psnr),
         background=parse_color(background),
         verify=verify,
-        limits=make_limits(max_pixels),
+        limits=limits,
     )
     if folder:
         batch = encode_batch(source, output, request)

@@ -17,18 +17,17 @@ def info(
     as_json: Json = False,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Tell what coded files say of themselves: geometry, codec, weights, bits per band, CRC. Nothing is decoded for it.
+    """Tell what coded files say of themselves: geometry, codec, weights, tiles, bits per band, CRC. Nothing is decoded for it.
 
     A file that cannot be read does not stop the others. Status: 0 all read, 1 something failed.
     """
-    from foveal.codecs.sniff import codec_of
-    from foveal.files import read_source
+    from foveal.codecs.opening import describe_file
+    from foveal.sources import read_source
 
     limits, failed = make_limits(max_pixels), False
     for file in files:
         try:
-            data = read_source(file, limits)
-            about = codec_of(data, limits).describe(data, limits)
+            about = describe_file(read_source(file, limits), limits)
         except FovealError as error:
             print(f"error: {file}: {error}", file=sys.stderr)
             failed = True

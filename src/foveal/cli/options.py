@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import typer
+from numpy.lib.format import open_memmap
 
-from foveal.codecs.base import Chroma
+from foveal.codecs.base import Chroma, Region
 from foveal.codecs.search import Target, parse_size
-from foveal.errors import SettingsError
-from foveal.files import PIPE
+from foveal.errors import FormatError, InputError, SettingsError, UnsupportedError
 from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.sources import PIPE, read_source
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, instead of text.")]
 Threads = Annotated[
@@ -36,18 +39,18 @@ MaxPixels = Annotated[
 
 
 def choose_codec(name: str | None, output: str) -> tuple[str, str | None]:
-    """The codec's name, and the suffix to write: by ``name``, else by ``output``, ``gdn`` for a folder or a pipe.
+    """The codec's name, and the suffix to write: by ``name``, else by ``output``, our own for a folder or a pipe.
 
     Raises:
         UnknownCodecError: no codec has that name or writes that suffix, or several do.
     """
-    from foveal.codecs.registry import codec_for_suffix
+    from foveal.codecs.registry import DEFAULT_CODEC, codec_for_suffix
 
     suffix = "" if output in ("", PIPE) else Path(output).suffix.lower()
     if name is not None:
         return name, suffix or None
     if output in ("", PIPE):
-        return "gdn", None
+        return DEFAULT_CODEC, None
     return codec_for_suffix(suffix).name, suffix
 
 
@@ -76,6 +79,56 @@ def parse_color(text: str | None) -> tuple[int, int, int] | None:
 def parse_chroma(text: str | None) -> Chroma | None:
     """``420`` or ``4:2:0``; whether the codec has it is for the codec to say."""
     return None if text is None else cast(Chroma, text.replace(":", ""))
+
+
+def parse_crop(text: str | None) -> Region | None:
+    """The part of a picture that ``x,y,w,h`` means; whether the picture holds it is for the codec to say.
+
+    Raises:
+        SettingsError: not four whole numbers.
+    """
+    if text is None:
+        return None
+    if re.fullmatch(r"\s*-?\d{1,9}\s*(,\s*-?\d{1,9}\s*){3}", text, re.ASCII) is None:
+        raise SettingsError(f"crop {text!r}; x,y,width,height in pixels are needed, four whole numbers such as 0,0,640,480")
+    x, y, width, height = map(int, text.split(","))
+    return Region(x, y, width, height)
+
+
+def read_importance(file: str, limits: Limits) -> npt.NDArray[np.float32]:
+    """An importance map ``(rows, columns)``: the numbers of a .npy file, or the luma of a picture, 0..1.
+
+    Raises:
+        InputError: it cannot be read. LimitError: it is larger than a picture may be. SettingsError: standard input.
+    """
+    if file == PIPE:
+        raise SettingsError("importance -; a map is read from a file: name one")
+    if file.lower().endswith(".npy"):
+        return _numbers(file, limits)
+    from PIL import Image
+
+    from foveal.media.image_io import read_picture
+
+    data = read_source(file, limits)
+    try:
+        picture = read_picture(data, limits)
+    except (FormatError, UnsupportedError, InputError) as error:
+        raise InputError(f"cannot read the importance map {file}: {error}") from error
+    luma = picture.samples[:, :, 0] if picture.is_gray else np.asarray(Image.fromarray(picture.samples).convert("L"))
+    return luma.astype(np.float32) / np.float32(255)
+
+
+def _numbers(file: str, limits: Limits) -> npt.NDArray[np.float32]:
+    try:
+        found: npt.NDArray[Any] = open_memmap(file, mode="r")  # mapped: its header alone allocates nothing
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise InputError(f"cannot read {file}: {error}; numpy.save writes such files") from error
+    if found.ndim != 2 or found.dtype.kind not in "fiub":
+        raise InputError(f"{file} holds {found.dtype} of shape {found.shape}; an importance map is numbers in (rows, columns)")
+    limits.check_size(found.shape[1], found.shape[0])
+    return np.array(found, np.float32)
 
 
 def parse_qualities(text: str | None) -> tuple[float, ...] | None:

@@ -24,7 +24,7 @@ class Device(StrEnum):
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file, such as recipes/gdn.toml.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file, such as recipes/frequency.toml.")],
     run: Annotated[
         Path, typer.Option(metavar="DIR", help="The folder of this run: checkpoints, weights and log. A run in it goes on.")
     ],
@@ -37,9 +37,11 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads. Default: torch's own choice.")] = None,
     device: Annotated[Device, typer.Option(help="Where to train; auto takes CUDA where it is there.")] = Device.AUTO,
     start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--from", metavar="WEIGHTS", help="Start a fresh run from these weights (.safetensors), not from random ones."
+            "--from",
+            metavar="WEIGHTS",
+            help="Start a fresh run from these weights: a .safetensors file, a run's folder, or a name such as frequency-1.",
         ),
     ] = None,
     export: Annotated[
@@ -79,7 +81,8 @@ def train(
     if export is not None:
         from foveal.training.export import Provenance, export_run
 
-        card = export_run(config, run, export, Provenance(name or recipe.stem, data=photos, data_terms=terms, recipe=recipe.name))
+        provenance = Provenance(name or recipe.stem, data=photos, data_terms=terms, recipe=recipe.name)
+        card = export_run(config, run, export, provenance, data)
         done |= {"exported": str(export / f"{card.name}.safetensors"), "weights": card.id}
         log(f"exported {card.name}, weights {card.id}, to {export}")
     if as_json:

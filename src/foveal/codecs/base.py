@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import final
 
+import numpy as np
+import numpy.typing as npt
+
+from foveal.codecs.settings import Chroma as Chroma
+from foveal.codecs.settings import DecodeSettings as DecodeSettings
+from foveal.codecs.settings import EncodeSettings as EncodeSettings
+from foveal.codecs.settings import Region as Region
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
-
-Chroma = Literal["400", "420", "422", "444"]
+from foveal.threads import thread_limit
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class CodecInfo:
     id: frozen for ever; written into .fvl files. suffixes: the first is the default one.
     chroma: the chroma formats that the back end really has, the default first; empty if it has no such setting.
     presets: the back end's own names for speed against size, the default first; empty if it has none.
+    bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
+    coded in tiles, so that a part of the picture is read alone. importance: whether a map can move bits inside the picture.
     needs: the packages to install, as pip spells them.
     """
 
@@ -65,30 +73,22 @@ class CodecInfo:
     alpha: bool = False
     metadata: bool = False
     needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EncodeSettings:
-    """How to encode. None means the codec's default.
-
-    quality: 1..100. chroma, preset: one of those in the codec's ``CodecInfo``. suffix: one of its suffixes,
-    where a codec writes more than one kind of file. threads: how many the encoder may use.
-    """
-
-    quality: float = 50.0
-    chroma: Chroma | None = None
-    preset: str | None = None
-    suffix: str | None = None
-    threads: int | None = None
+    bands: int = 1
+    tiles: bool = False
+    importance: bool = False
 
 
 @dataclass(frozen=True)
 class BandInfo:
-    """One band of a learned file: its number, the bytes that it takes, and the CRC-32 of its symbols."""
+    """One band of a learned file: its number, the bytes that it takes over all tiles, and how many units it has, one a tile.
+
+    symbols_crc: the CRC-32 of the symbols of its unit; of several units the CRC-32 of their CRCs, each as four bytes, little-endian.
+    """
 
     number: int
     bytes: int
     symbols_crc: int
+    units: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class FileInfo:
     """What a file says of itself. Fields that a format does not hold are None or empty.
 
     parameter: the codec's own quality parameter, as it can be read back from the file, such as ``quality 40``.
+    tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
     """
 
     codec: str
@@ -112,6 +113,8 @@ class FileInfo:
     icc_bytes: int = 0
     exif_bytes: int = 0
     bands: tuple[BandInfo, ...] = ()
+    tiles: tuple[int, int] | None = None
+    importance_bytes: int = 0
 
 
 class Prepared(ABC):
@@ -152,8 +155,7 @@ class Codec(ABC):
             raise SettingsError(f"{info.name} has no preset {settings.preset!r}; {_choice(info.presets)}")
         if settings.suffix is not None and settings.suffix not in info.suffixes:
             raise SettingsError(f"{info.name} does not write {settings.suffix!r}; {_choice(info.suffixes)}")
-        if settings.threads is not None and settings.threads < 1:
-            raise SettingsError(f"threads = {settings.threads}; 1 or more is needed")
+        _check_threads(settings.threads)
         return self._prepare(
             picture,
             replace(
@@ -161,6 +163,8 @@ class Codec(ABC):
                 chroma=settings.chroma or next(iter(info.chroma), None),
                 preset=settings.preset or next(iter(info.presets), None),
                 suffix=settings.suffix or info.suffixes[0],
+                importance=_checked_importance(settings, info),
+                tile=_checked_tile(settings.tile, info),
             ),
         )
 
@@ -168,14 +172,42 @@ class Codec(ABC):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         """As ``prepare``; the settings are checked, and hold the codec's defaults in place of None (but threads)."""
 
-    @abstractmethod
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
-        """Decodes a whole file.
+    @final
+    def decode(
+        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
+    ) -> Picture:
+        """Decodes a file, or the part of it that ``settings`` ask for.
 
         Raises:
             FormatError: damaged, truncated or not of this codec. LimitError: larger than ``limits`` allow.
-            UnsupportedError: a sound file that needs what is not here.
+            UnsupportedError: a sound file that needs what is not here. SettingsError: more bands than there are, a crop
+            that the picture does not hold, or a partial file of a codec that is not learned.
         """
+        self._check_decode(settings)
+        with thread_limit(settings.threads):
+            picture = self._decode(data, limits, settings)
+        return picture if settings.crop is None or self.info.tiles else settings.crop.of(picture)
+
+    @abstractmethod
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+        """As ``decode``; the settings are checked but for the crop, which is this method's to check and do if ``info.tiles``."""
+
+    def bytes_needed(
+        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
+    ) -> int:
+        """The bytes of the file that such a decode reads. Raises as ``decode``."""
+        self._check_decode(settings)
+        return len(data)
+
+    @final
+    def _check_decode(self, settings: DecodeSettings) -> None:
+        info = self.info
+        if settings.bands is not None and not 1 <= settings.bands <= info.bands:
+            number = "1 band" if info.bands == 1 else f"{info.bands} bands"
+            raise SettingsError(f"bands = {settings.bands}; {info.name} has {number}: ask for 1 to {info.bands}, or leave it out")
+        if settings.allow_partial and not info.learned:
+            raise SettingsError(f"{info.name} has no partial decoding; leave allow_partial out, it is for learned codecs")
+        _check_threads(settings.threads)
 
     @abstractmethod
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
@@ -184,3 +216,37 @@ class Codec(ABC):
 
 def _choice(allowed: tuple[str, ...]) -> str:
     return "choose from " + ", ".join(allowed) if allowed else "it has no such setting"
+
+
+def _check_threads(threads: int | None) -> None:
+    if threads is not None and threads < 1:
+        raise SettingsError(f"threads = {threads}; 1 or more is needed")
+
+
+def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArray[np.float32] | None:
+    if settings.importance is None:
+        if settings.hold_rate:
+            raise SettingsError("hold_rate without an importance map; give a map too, or leave hold_rate out")
+        return None
+    if not info.importance:
+        raise SettingsError(
+            f"{info.name} has no importance map; leave it out, or choose a codec that `foveal codecs` lists with one"
+        )
+    given = np.asarray(settings.importance)
+    if given.dtype.kind not in "fiub" or given.ndim != 2 or not given.size:
+        raise SettingsError(
+            f"an importance map of {given.dtype}, shape {given.shape}; numbers in (rows, columns) are needed, not empty"
+        )
+    if not (given.min() >= 0 and given.max() <= 1):  # false for what is not a number, too
+        raise SettingsError(
+            f"an importance map of {given.min():g} to {given.max():g}; 0 to 1 is needed, so divide by the largest value first"
+        )
+    return np.ascontiguousarray(given, np.float32)
+
+
+def _checked_tile(tile: int | None, info: CodecInfo) -> int | None:
+    if tile is not None and not info.tiles:
+        raise SettingsError(f"{info.name} has no tiles; leave tile out, or choose a codec that `foveal codecs` lists with them")
+    if tile is not None and (tile < 256 or tile % 128):
+        raise SettingsError(f"tile = {tile}; a multiple of 128 that is at least 256 is needed")
+    return tile

@@ -17,6 +17,8 @@ class _Row:
     factory: str
 
 
+DEFAULT_CODEC = "frequency"
+"""The codec of ``encode`` where nothing names another."""
 _LEARNED = "foveal.codecs.learned."
 _STANDARD = "foveal.codecs.standard."
 _PYAV, _PROGRAM = "av", "imageio-ffmpeg"
@@ -28,10 +30,25 @@ _SVT_PRESETS = ("2", "0", "1", "3", "4", "5", "6", "7", "8", "9", "10", "11", "1
 _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
+            2, "frequency", "Foveal's own: three frequency bands, exact entropy networks", (".fvl",),
+            QualityScale("quality", 1, 100, True), learned=True, alpha=True, metadata=True, needs=("torch",),
+            bands=3, tiles=True, importance=True,
+        ),
+        _LEARNED + "frequency.codec", "FrequencyCodec",
+    ),
+    _Row(
+        CodecInfo(
             1, "gdn", "GDN transforms, factorized prior (Ballé 2017)", (".fvl",), QualityScale("quality", 1, 100, True),
             learned=True, alpha=True, metadata=True, needs=("torch",),
         ),
         _LEARNED + "gdn", "GdnCodec",
+    ),
+    _Row(
+        CodecInfo(
+            3, "hyperprior", "GDN transforms, mean-scale hyperprior (Ballé 2018)", (".fvl",), QualityScale("quality", 1, 100, True),
+            learned=True, alpha=True, metadata=True, needs=("torch",),
+        ),
+        _LEARNED + "hyperprior", "HyperpriorCodec",
     ),
     _Row(
         CodecInfo(

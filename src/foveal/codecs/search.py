@@ -100,8 +100,11 @@ def encode_to_target(
     usually 3 to 6 passes there, 7 to 9 for a codec of integer steps. PSNR: the lowest quality that reaches it.
 
     Raises:
-        TargetError: even quality 1 is too large, or even quality 100 not good enough. Else as ``codec.encode``.
+        TargetError: even quality 1 is too large, or even quality 100 not good enough. SettingsError: ``hold_rate`` is set.
+        Else as ``codec.encode``.
     """
+    if settings.hold_rate:
+        raise SettingsError("hold_rate with a target; the target alone decides the size: leave hold_rate out")
     prepared = codec.prepare(picture, settings)
     budget = target.budget_bytes(picture.width * picture.height)
     if budget is None:

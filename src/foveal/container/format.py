@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
 SIGNATURE = b"\x89FVL"
@@ -89,6 +89,23 @@ class Head:
             return 1
         return -(-self.width // self.tiling.width) * -(-self.height // self.tiling.height)
 
+    @property
+    def units(self) -> int:
+        """The number of units of a still picture."""
+        return self.bands * self.tiles
+
+    def unit_of(self, band: int, tile: int) -> int:
+        """The number of the unit that holds a band of a tile of a still picture."""
+        return band * self.tiles + tile
+
+    def band_of(self, unit: int) -> int:
+        """The band that a unit holds."""
+        return unit // self.tiles % self.bands
+
+    def tile_of(self, unit: int) -> int:
+        """The tile that a unit belongs to, counted in rows from the top left."""
+        return unit % self.tiles
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -102,10 +119,15 @@ class Unit:
 
 @dataclass(frozen=True)
 class Container:
-    """A whole file, taken apart. ``alpha`` is the first frame's ALPHA body after its frame number."""
+    """A file, taken apart: its units, or those that were wanted, or came before a cut, by rising number.
+
+    alpha: the first frame's ALPHA body after its frame number. read_bytes: the bytes of the file that were read for it, of
+    a unit that was not wanted only those up to its number; a writer does not look at it.
+    """
 
     head: Head
     units: tuple[Unit, ...]
     alpha: bytes | None = None
     icc: bytes | None = None
     exif: bytes | None = None
+    read_bytes: int = field(default=0, compare=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import final
 
 from foveal.container.bounded import BoundedReader, inflate
 from foveal.container.format import OPTIONAL, SIGNATURE, VERSION, ChunkType, Container, Head, Unit
@@ -11,82 +13,174 @@ from foveal.container.head import read_head
 from foveal.errors import DamagedError, NotFovealError, TruncatedError, UnsupportedError
 from foveal.limits import Limits
 
-
-@dataclass(frozen=True)
-class _Chunk:
-    kind: int
-    body: memoryview
-    bytes: int
+Wanted = Callable[[Head, int], bool]
+"""Whether a unit, by its number, is to be read."""
 
 
-def read_container(data: bytes, limits: Limits) -> Container:
-    """Takes a whole still picture apart and checks everything but the symbols.
+def read_container(data: bytes | memoryview, limits: Limits, *, wanted: Wanted | None = None, partial: bool = False) -> Container:
+    """Takes a still picture apart and checks everything but the symbols.
+
+    wanted: which units to read; of the others nothing behind their number is looked at. partial: a file that was cut is
+    taken too, as far as its chunks are whole, if all of band 0 is there.
 
     Raises:
         NotFovealError, TruncatedError, DamagedError: the bytes are no whole file of docs/format.md.
         UnsupportedError: another format version, an unknown critical chunk, or a clip. LimitError: larger than allowed.
     """
+    reader = _start(data, limits)
+    contents = _Contents(_read_first(reader, limits), wanted)
+    contents.read_bytes = reader.position
+    while reader.left:
+        try:
+            chunk = _next_chunk(reader)
+        except TruncatedError as error:
+            if not partial:
+                raise TruncatedError(f"{error}{contents.advice}") from None
+            break
+        contents.add(chunk)
+    return contents.finish(limits, partial=partial)
+
+
+def read_first_head(data: bytes | memoryview, limits: Limits) -> Head:
+    """The HEAD of a file; nothing behind it is looked at. Raises as ``read_container``."""
+    return _read_first(_start(data, limits), limits)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A chunk that stands whole in the file. framed: type, length and body; nothing of it has been looked at but the first two."""
+
+    kind: int
+    start: int
+    framed: memoryview
+    body: memoryview
+    crc: memoryview
+
+    @property
+    def bytes(self) -> int:
+        return len(self.framed) + len(self.crc)
+
+    def check(self) -> None:
+        found, expected = zlib.crc32(self.framed), int.from_bytes(self.crc, "little")
+        if expected != found:
+            raise DamagedError(
+                f"the chunk 0x{self.kind:02x} at byte {self.start} has CRC {found:08x}; {expected:08x} was written"
+            )
+
+
+def _start(data: bytes | memoryview, limits: Limits) -> BoundedReader:
+    """A reader behind signature and version."""
     limits.check_payload(len(data))
+    begin = bytes(data[: len(SIGNATURE)])
+    if not SIGNATURE.startswith(begin) or not begin:
+        raise NotFovealError(f"the file begins with {begin.hex(' ') or 'nothing'}; a .fvl file begins with {SIGNATURE.hex(' ')}")
     reader = BoundedReader(data, "the file")
-    if not SIGNATURE.startswith(data[:4]) or not data:
-        raise NotFovealError(
-            f"the file begins with {data[:4].hex(' ') or 'nothing'}; a .fvl file begins with {SIGNATURE.hex(' ')}"
-        )
     reader.take(len(SIGNATURE))
     if (version := reader.u8()) != VERSION:
         raise UnsupportedError(f"format version {version}; this version of foveal reads version {VERSION}")
-    first = _read_chunk(reader)
-    if first.kind != ChunkType.HEAD:
-        raise DamagedError(f"the first chunk has type 0x{first.kind:02x}; HEAD must come first")
-    head = read_head(first.body, limits)
+    return reader
+
+
+def _read_first(reader: BoundedReader, limits: Limits) -> Head:
+    """The first chunk."""
+    chunk = _next_chunk(reader)
+    chunk.check()
+    if chunk.kind != ChunkType.HEAD:
+        raise DamagedError(f"the first chunk has type 0x{chunk.kind:02x}; HEAD must come first")
+    head = read_head(chunk.body, limits)
     if head.timing is not None:
         raise UnsupportedError("the file is a clip; this version of foveal decodes still pictures")
-    single: dict[int, memoryview] = {}
-    units: list[Unit] = []
-    while reader.left:
-        chunk = _read_chunk(reader)
+    return head
+
+
+def _next_chunk(reader: BoundedReader) -> _Chunk:
+    """One chunk; its length is checked against what is left before anything is read. Raises TruncatedError: it is cut."""
+    start = reader.position
+    kind, size = reader.u8(), reader.varint()
+    body = reader.take(size)
+    return _Chunk(kind, start, reader.since(start), body, reader.take(4))
+
+
+@final
+class _Contents:
+    """What the chunks behind HEAD have brought so far."""
+
+    def __init__(self, head: Head, wanted: Wanted | None) -> None:
+        self.read_bytes = 0
+        self._head, self._wanted = head, wanted
+        self._units: list[Unit] = []
+        self._usable: set[int] = set()  # units there, wanted or not, whose lower bands are there too
+        self._count, self._last = 0, -1
+        self._single: dict[int, memoryview] = {}
+
+    def add(self, chunk: _Chunk) -> None:
+        """Checks a chunk and keeps what it holds."""
+        if ChunkType.END in self._single:
+            raise DamagedError("a chunk follows END")
         if chunk.kind == ChunkType.DATA:
-            units.append(_read_unit(chunk, head, units))
-        elif chunk.kind in (ChunkType.ALPHA, ChunkType.ICC, ChunkType.EXIF, ChunkType.END):
-            if chunk.kind in single:
+            self._add_unit(chunk)
+            return
+        chunk.check()
+        self.read_bytes += chunk.bytes
+        if chunk.kind in (ChunkType.ALPHA, ChunkType.ICC, ChunkType.EXIF, ChunkType.END):
+            if chunk.kind in self._single:
                 raise DamagedError(f"{ChunkType(chunk.kind).name} stands twice")
-            single[chunk.kind] = chunk.body
+            self._single[chunk.kind] = chunk.body
         elif chunk.kind == ChunkType.HEAD or not chunk.kind & OPTIONAL:
             raise UnsupportedError(
                 f"a chunk of type 0x{chunk.kind:02x}, which this version of foveal does not know and may not skip"
             )
-        if chunk.kind != ChunkType.END and ChunkType.END in single:
-            raise DamagedError("a chunk follows END")
-    if len(units) < head.bands * head.tiles:
-        raise TruncatedError(f"the file holds {len(units)} of {head.bands * head.tiles} units")
-    return Container(
-        head,
-        tuple(units),
-        alpha=_read_alpha(single.get(ChunkType.ALPHA), head),
-        icc=_read_metadata(single.get(ChunkType.ICC), limits, "the ICC profile"),
-        exif=_read_metadata(single.get(ChunkType.EXIF), limits, "the Exif block"),
-    )
 
+    def _add_unit(self, chunk: _Chunk) -> None:
+        if self._wanted is None:
+            chunk.check()
+        body, head = BoundedReader(chunk.body, "DATA"), self._head
+        number = body.varint()
+        if number <= self._last:
+            raise DamagedError(f"unit {number} follows unit {self._last}; units must rise")
+        if number >= head.units:
+            raise DamagedError(f"unit {number}; HEAD announces {head.units}")
+        self._count, self._last = self._count + 1, number
+        if number < head.tiles or number - head.tiles in self._usable:
+            self._usable.add(number)
+        if self._wanted is not None and not self._wanted(head, number):
+            self.read_bytes += len(chunk.framed) - body.left
+            return
+        if self._wanted is not None:
+            chunk.check()
+        self.read_bytes += chunk.bytes
+        unit = Unit(number, body.u32(), body.rest(), chunk.bytes)
+        if number in self._usable:
+            self._units.append(unit)
 
-def _read_chunk(reader: BoundedReader) -> _Chunk:
-    """One chunk; its length is checked against what is left before anything is read."""
-    start = reader.position
-    kind, size = reader.u8(), reader.varint()
-    body = reader.take(size)
-    found, expected = zlib.crc32(reader.since(start)), reader.u32()
-    if expected != found:
-        raise DamagedError(f"the chunk 0x{kind:02x} at byte {start} has CRC {found:08x}; {expected:08x} was written")
-    return _Chunk(kind, body, reader.position - start)
+    @property
+    def lowest(self) -> int:
+        """How many tiles have their band 0."""
+        return sum(number < self._head.tiles for number in self._usable)
 
+    @property
+    def advice(self) -> str:
+        """What to say of a file that was cut behind these contents."""
+        return "; allow a partial file to decode what is there" if self.lowest == self._head.tiles else ""
 
-def _read_unit(chunk: _Chunk, head: Head, units: list[Unit]) -> Unit:
-    reader = BoundedReader(chunk.body, "DATA")
-    number = reader.varint()
-    if units and number <= units[-1].number:
-        raise DamagedError(f"unit {number} follows unit {units[-1].number}; units must rise")
-    if number >= head.bands * head.tiles:
-        raise DamagedError(f"unit {number}; HEAD announces {head.bands * head.tiles}")
-    return Unit(number, reader.u32(), reader.rest(), chunk.bytes)
+    def finish(self, limits: Limits, *, partial: bool) -> Container:
+        """All of it, once it is known to be enough."""
+        head = self._head
+        if partial and self.lowest < head.tiles:
+            raise TruncatedError(f"the file holds band 0 of {self.lowest} of {head.tiles} tiles; a picture needs all of them")
+        if not partial and self._count < head.units:
+            raise TruncatedError(f"the file holds {self._count} of {head.units} units{self.advice}")
+        alpha = self._single.get(ChunkType.ALPHA)
+        if alpha is None and head.alpha and partial:
+            raise TruncatedError("the file ends before its alpha")
+        return Container(
+            head,
+            tuple(self._units),
+            alpha=_read_alpha(alpha, head),
+            icc=_read_metadata(self._single.get(ChunkType.ICC), limits, "the ICC profile"),
+            exif=_read_metadata(self._single.get(ChunkType.EXIF), limits, "the Exif block"),
+            read_bytes=self.read_bytes,
+        )
 
 
 def _read_alpha(body: memoryview | None, head: Head) -> bytes | None:

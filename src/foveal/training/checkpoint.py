@@ -1,4 +1,4 @@
-"""A run on disk: safetensors only, written whole or not at all, each file below 16 MiB for small codecs."""
+"""A run on disk: safetensors only, written whole or not at all, in files below 16 MiB as long as each tensor is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from foveal.errors import RecipeError
+
+_FILE_BYTES = 15 << 20
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.op
     folder.mkdir(parents=True, exist_ok=True)
     names = _names(model, optimizer)
     state = optimizer.state_dict()["state"]
-    _write(folder / "model.safetensors", model.state_dict())
-    _write(folder / "average.safetensors", average.state_dict())
+    _write(folder, "model", model.state_dict())
+    _write(folder, "average", average.state_dict())
     for moment in ("exp_avg", "exp_avg_sq"):
-        _write(folder / f"{moment}.safetensors", {n: state[i][moment] for i, n in enumerate(names) if i in state})
+        _write(folder, moment, {n: state[i][moment] for i, n in enumerate(names) if i in state})
     partial = folder / "progress.json.partial"
     partial.write_text(json.dumps(asdict(progress)))
     partial.replace(folder / "progress.json")
@@ -53,9 +55,9 @@ def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.
 
 def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
     progress = Progress(**json.loads((folder / "progress.json").read_text()))
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    average.load_state_dict(load_file(folder / "average.safetensors"))
-    moments = {m: load_file(folder / f"{m}.safetensors") for m in ("exp_avg", "exp_avg_sq")}
+    model.load_state_dict(load_tensors(folder, "model"))
+    average.load_state_dict(load_tensors(folder, "average"))
+    moments = {m: load_tensors(folder, m) for m in ("exp_avg", "exp_avg_sq")}
     state = optimizer.state_dict()
     for i, name in enumerate(_names(model, optimizer)):
         if name in moments["exp_avg"]:
@@ -70,7 +72,29 @@ def _names(model: nn.Module, optimizer: torch.optim.Adam) -> list[str]:
     return [name_of[id(p)] for group in optimizer.param_groups for p in group["params"]]
 
 
-def _write(path: Path, tensors: dict[str, Tensor]) -> None:
-    partial = path.with_suffix(".partial")
-    save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, partial)
-    partial.replace(path)
+def load_tensors(folder: Path, stem: str) -> dict[str, Tensor]:
+    """All tensors of ``<stem>.safetensors`` and the ``<stem>.1.safetensors`` and so on that go on from it.
+
+    Raises:
+        OSError, SafetensorError: the first is missing, or one is damaged.
+    """
+    tensors = load_file(folder / f"{stem}.safetensors")
+    for path in sorted(folder.glob(f"{stem}.*.safetensors")):
+        tensors |= load_file(path)
+    return tensors
+
+
+def _write(folder: Path, stem: str, tensors: dict[str, Tensor]) -> None:
+    files: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        size += tensor.nbytes
+        if size > _FILE_BYTES and files[-1]:
+            files.append({})
+            size = tensor.nbytes
+        files[-1][name] = tensor.detach().cpu().contiguous()
+    for number, part in enumerate(files):
+        path = folder / (f"{stem}.{number}.safetensors" if number else f"{stem}.safetensors")
+        partial = path.with_suffix(".partial")
+        save_file(part, partial)
+        partial.replace(path)

@@ -23,7 +23,13 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. ``model`` holds the codec's own sizes and is checked by the codec."""
+    """One training run. ``model`` holds the codec's own sizes and is checked by the codec.
+
+    prior_rate_factor, started_rate_factor: how much faster, or slower, than the rest entropy models learn, and the tensors that
+    the model's ``started`` matches, which start as a transform that only wants bending.
+    distortion: ``mse`` or ``ms-ssim``. band_dropout: the part of the steps that see only a prefix of the bands. spatial_quality: the part of the pictures
+    whose quality changes inside them.
+    """
 
     codec: str
     steps: int
@@ -31,11 +37,15 @@ class TrainConfig:
     crop: int = 192
     learning_rate: float = 5e-4
     prior_rate_factor: float = 1.0
+    started_rate_factor: float = 1.0
     warmup_steps: int = 500
     decay_from: float = 0.6
     clip_norm: float = 1.0
     ema_decay: float = 0.999
     loss_balance: float = 0.5
+    distortion: str = "mse"
+    band_dropout: float = 0.0
+    spatial_quality: float = 0.0
     seed: int = 1
     model: dict[str, Any] = field(default_factory=dict[str, Any])
     data: DataConfig = field(default_factory=DataConfig)

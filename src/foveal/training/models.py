@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from foveal.codecs.learned.frequency.model import FrequencyModel
+from foveal.codecs.learned.frequency.networks import freeze as freeze_frequency
+from foveal.codecs.learned.frequency.networks import thaw as thaw_frequency
+from foveal.codecs.learned.frequency.transforms import FrequencyConfig
 from foveal.codecs.learned.gdn import GdnConfig, GdnModel
+from foveal.codecs.learned.gdn import freeze as freeze_gdn
+from foveal.codecs.learned.gdn import thaw as thaw_gdn
+from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorModel
+from foveal.codecs.learned.hyperprior.networks import freeze as freeze_hyperprior
+from foveal.codecs.learned.hyperprior.networks import thaw as thaw_hyperprior
 from foveal.errors import RecipeError
 from foveal.training.config import build
 
@@ -21,11 +32,47 @@ class RateConfig(Protocol):
 
 
 class TrainableCodec(Protocol):
-    """What the loop asks of a model: bits and a reconstruction for pictures at given qualities."""
+    """What the loop asks of a model: bits and a reconstruction for pictures at given qualities, from a prefix of the bands.
 
-    @property
-    def config(self) -> RateConfig: ...
-    def __call__(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]: ...
+    ``quality_cell``: pixels a side that may have a quality of their own; 0 if a picture has one quality.
+    """
+
+    config: RateConfig
+    bands: int
+    quality_cell: int
+
+    def __call__(self, x: Tensor, quality: Tensor, bands: int) -> tuple[Tensor, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A codec that can be trained. ``freeze``: the tensors that ship; ``thaw``: a state to train on from them."""
+
+    build: Callable[[dict[str, Any]], nn.Module]
+    freeze: Callable[[Any], dict[str, Tensor]]
+    thaw: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+_TRAINABLE = {
+    "frequency": Trainable(
+        lambda sizes: FrequencyModel(build(FrequencyConfig, sizes, "[model]")), freeze_frequency, thaw_frequency
+    ),
+    "hyperprior": Trainable(
+        lambda sizes: HyperpriorModel(build(HyperpriorConfig, sizes, "[model]")), freeze_hyperprior, thaw_hyperprior
+    ),
+    "gdn": Trainable(lambda sizes: GdnModel(build(GdnConfig, sizes, "[model]")), freeze_gdn, thaw_gdn),
+}
+
+
+def trainable(codec: str) -> Trainable:
+    """The row of a codec.
+
+    Raises:
+        RecipeError: no such trainable codec.
+    """
+    if codec not in _TRAINABLE:
+        raise RecipeError(f"codec = {codec!r} cannot be trained; known are: {', '.join(_TRAINABLE)}")
+    return _TRAINABLE[codec]
 
 
 def build_model(codec: str, sizes: dict[str, Any]) -> nn.Module:
@@ -34,6 +81,4 @@ def build_model(codec: str, sizes: dict[str, Any]) -> nn.Module:
     Raises:
         RecipeError: no such trainable codec, or sizes that it does not know.
     """
-    if codec != "gdn":
-        raise RecipeError(f"codec = {codec!r} cannot be trained; known are: gdn")
-    return GdnModel(build(GdnConfig, sizes, "[model]"))
+    return trainable(codec).build(sizes)

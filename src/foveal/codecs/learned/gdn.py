@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import final
 
 import numpy as np
@@ -25,13 +24,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from foveal.codecs.base import Codec, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.learned.factorized import LogisticMixturePrior
 from foveal.codecs.learned.gains import Gains
-from foveal.codecs.learned.layers import GDN, add_uniform_noise, round_through
-from foveal.codecs.learned.runtime import Reach, inference, ready, run_in_blocks
-from foveal.codecs.learned.start import start_as_block_transform
-from foveal.codecs.learned.symbols import check_symbols, describe_container, symbols_crc
+from foveal.codecs.learned.gdn_transforms import (
+    ANALYSIS_REACH,
+    STRIDE,
+    SYNTHESIS_REACH,
+    analysis_transform,
+    start_transforms,
+    synthesis_transform,
+)
+from foveal.codecs.learned.layers import add_uniform_noise, round_through
+from foveal.codecs.learned.runtime import inference, ready, run_in_blocks
+from foveal.codecs.learned.symbols import check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Unit
@@ -45,10 +51,7 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.padding import pad_to_multiple
 from foveal.picture import Picture
 
-STRIDE = 16
 PARAMETER_MAX = 65535
-_ANALYSIS_REACH = Reach(Fraction(1, STRIDE), margin=32, step=STRIDE)
-_SYNTHESIS_REACH = Reach(Fraction(STRIDE), margin=4, step=1)
 
 
 @dataclass(frozen=True)
@@ -60,30 +63,6 @@ class GdnConfig:
     gain_nodes: int = 8
     coarse_lambda: float = 0.0004
     fine_lambda: float = 0.4
-
-
-def analysis_transform(config: GdnConfig) -> nn.Sequential:
-    """g_a: ``(batch, 3, H, W)`` in 0..1 to ``(batch, latent_channels, H/16, W/16)``; H, W multiples of 16."""
-    n, m = config.channels, config.latent_channels
-    return nn.Sequential(
-        nn.Conv2d(3, n, 9, stride=4, padding=4),
-        GDN(n),
-        nn.Conv2d(n, n, 5, stride=2, padding=2),
-        GDN(n),
-        nn.Conv2d(n, m, 5, stride=2, padding=2),
-    )
-
-
-def synthesis_transform(config: GdnConfig) -> nn.Sequential:
-    """g_s: ``(batch, latent_channels, h, w)`` to ``(batch, 3, 16 h, 16 w)``, about 0..1 but not clipped."""
-    n, m = config.channels, config.latent_channels
-    return nn.Sequential(
-        nn.ConvTranspose2d(m, n, 5, stride=2, padding=2, output_padding=1),
-        GDN(n, inverse=True),
-        nn.ConvTranspose2d(n, n, 5, stride=2, padding=2, output_padding=1),
-        GDN(n, inverse=True),
-        nn.ConvTranspose2d(n, 3, 9, stride=4, padding=4, output_padding=3),
-    )
 
 
 @final
@@ -98,17 +77,17 @@ class GdnModel(nn.Module):
     def __init__(self, config: GdnConfig) -> None:
         super().__init__()
         self.config = config
-        self.analysis = analysis_transform(config)
-        self.synthesis = synthesis_transform(config)
+        self.analysis = analysis_transform(config.channels, config.latent_channels)
+        self.synthesis = synthesis_transform(config.channels, config.latent_channels)
         self.gains = Gains(config.latent_channels, config.gain_nodes, coarse=config.coarse_lambda, fine=config.fine_lambda)
         self.prior = LogisticMixturePrior(config.latent_channels)
-        start_as_block_transform(
-            [m for m in self.analysis if isinstance(m, nn.Conv2d)],
-            [m for m in self.synthesis if isinstance(m, nn.ConvTranspose2d)],
-        )
+        start_transforms(self.analysis, self.synthesis)
 
-    def forward(self, x: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the bits ``(batch,)`` and the reconstruction like ``x``, for quality ``(batch,)``."""
+    bands = 1
+    quality_cell = 0
+
+    def forward(self, x: Tensor, quality: Tensor, bands: int = 1) -> tuple[Tensor, Tensor]:
+        """Returns the bits ``(batch,)`` and the reconstruction like ``x``, for quality ``(batch,)``; there is one band."""
         gain, inverse = self.gains(quality)
         v = self.analysis(x) * gain
         rounded = round_through(v)
@@ -162,7 +141,8 @@ def load_networks(card: Card) -> GdnNetworks:
     config = GdnConfig(**card.config)  # type: ignore[arg-type]
     # Not on the meta device: its first use costs over a second. What the initial weights draw is given back.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        analysis, synthesis = analysis_transform(config), synthesis_transform(config)
+        analysis = analysis_transform(config.channels, config.latent_channels)
+        synthesis = synthesis_transform(config.channels, config.latent_channels)
     log_gain, correction = (weights[f"gains.{name}"].double().numpy() for name in ("log_gain", "log_inverse"))
     step, knots, cdf = (weights[f"tables.{name}"].numpy().astype(np.int64) for name in ("step", "knots", "cdf"))
     return GdnNetworks(
@@ -190,6 +170,11 @@ def freeze(model: GdnModel) -> dict[str, Tensor]:
     return tensors | small | {f"tables.{name}": torch.from_numpy(np.asarray(t, np.int32)) for name, t in tables.items()}
 
 
+def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state that training goes on from, of weights that ship."""
+    return {name: t.float() for name, t in weights.items() if not name.startswith("tables.")}
+
+
 @final
 class GdnPrepared(Prepared):
     """A picture after analysis, ready for any quality."""
@@ -201,7 +186,7 @@ class GdnPrepared(Prepared):
         samples = pad_to_multiple(picture.rgb(), STRIDE)
         with inference(settings.threads):
             x = torch.from_numpy(samples).permute(2, 0, 1)[None].float() / 255
-            self._latent = run_in_blocks(self._networks.analysis, x, _ANALYSIS_REACH, 1)[0].contiguous().numpy()
+            self._latent = run_in_blocks(self._networks.analysis, x, ANALYSIS_REACH, 1)[0].contiguous().numpy()
 
     def encode(self, quality: float) -> bytes:
         parameter = self._parameter(quality)
@@ -245,8 +230,8 @@ class GdnCodec(Codec):
         DEFAULT_LIMITS.check_size(picture.width, picture.height)
         return GdnPrepared(self, picture, settings)
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
-        container = read_container(data, limits)
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+        container = read_container(data, limits, partial=settings.allow_partial)
         head = container.head
         parameter = self._parameter(head)
         networks = load_networks(card_of(self.info.name, head.weights))
@@ -261,15 +246,13 @@ class GdnCodec(Codec):
 
         with inference():
             latent = torch.from_numpy(symbols.astype(np.float32) * networks.inverse_gain(parameter))[None]
-            x = run_in_blocks(networks.synthesis, latent, _SYNTHESIS_REACH, STRIDE)[0, :, : head.height, : head.width]
+            x = run_in_blocks(networks.synthesis, latent, SYNTHESIS_REACH, STRIDE)[0, :, : head.height, : head.width]
             x = x.mean(0, keepdim=True) if head.gray else x
             samples = (x * 255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
         return Picture(samples, alpha, container.icc, container.exif)
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        container = read_container(data, limits)
-        quality = 1 + 99 * self._parameter(container.head) / PARAMETER_MAX
-        return describe_container(self.info.name, container, len(data), f"quality {quality:.2f}")
+        return describe_learned(self.info, data, limits)
 
     def _parameter(self, head: Head) -> int:
         if head.codec != self.info.id:

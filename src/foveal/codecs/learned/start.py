@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 _NOISE = 0.05
+COLOURS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 _COLOUR_COST = 6.0  # a chroma coefficient is kept where a luma one of this much higher frequency would be
 
 
 def start_as_block_transform(analysis: list[nn.Conv2d], synthesis: list[nn.ConvTranspose2d]) -> None:
     """Sets three analysis convolutions (9x9 stride 4, 5x5 stride 2 twice) and the synthesis that mirrors them."""
-    colour = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    basis = _separable(_dct(4), colour / colour.square().sum(1, keepdim=True).sqrt())
+    basis = _separable(dct(4), COLOURS / COLOURS.square().sum(1, keepdim=True).sqrt())
     frequency = torch.tensor([_COLOUR_COST * (c > 0) + u + v for c in range(3) for u in range(4) for v in range(4)])
     kept = frequency.argsort(stable=True)[: analysis[0].out_channels]
     basis, frequency = basis[kept], frequency[kept]
     _set(analysis[0], synthesis[-1], basis, at=4)
     for down, up in zip(analysis[1:], synthesis[-2::-1], strict=True):
-        haar = _separable(_dct(2), torch.eye(basis.shape[0]))
+        haar = _separable(dct(2), torch.eye(basis.shape[0]))
         frequency = torch.stack([2 * frequency + u + v for u in range(2) for v in range(2)], 1).ravel()
         kept = frequency.argsort(stable=True)[: down.out_channels]
         basis, frequency = haar[kept], frequency[kept]
@@ -37,7 +37,7 @@ def start_as_block_transform(analysis: list[nn.Conv2d], synthesis: list[nn.ConvT
         last.bias.fill_(0.5)
 
 
-def _dct(size: int) -> Tensor:
+def dct(size: int) -> Tensor:
     """The orthonormal DCT-II, one row a frequency."""
     n = torch.arange(size, dtype=torch.float32)
     rows = torch.cos(torch.pi * (2 * n[None, :] + 1) * n[:, None] / (2 * size)) * (2 / size) ** 0.5

@@ -6,10 +6,15 @@ import zlib
 
 import numpy as np
 
-from foveal.codecs.base import BandInfo, FileInfo
-from foveal.container.format import Container, Unit
+from foveal.codecs.base import BandInfo, CodecInfo, FileInfo
+from foveal.container.format import Container, Head, Unit
+from foveal.container.reader import read_container
 from foveal.entropy.coder import Symbols
-from foveal.errors import DriftError
+from foveal.errors import DamagedError, DriftError, NotFovealError
+from foveal.limits import Limits
+
+PARAMETER_MAX = 65535
+QUALITY_BYTES = 2
 
 
 def symbols_crc(symbols: Symbols) -> int:
@@ -27,7 +32,32 @@ def check_symbols(symbols: Symbols, unit: Unit) -> None:
         raise DriftError(f"unit {unit.number} decoded to symbols with CRC {found:08x}; {unit.symbols_crc:08x} were coded")
 
 
-def describe_container(codec: str, container: Container, size: int, parameter: str) -> FileInfo:
+def read_quality(info: CodecInfo, head: Head) -> int:
+    """The quality parameter, 0..65535, with which the parameters in HEAD of every learned codec begin.
+
+    Raises:
+        NotFovealError: the file is of another codec. DamagedError: HEAD says what no file of this codec says.
+    """
+    if head.codec != info.id:
+        raise NotFovealError(f"the file names codec {head.codec}; {info.name} is {info.id}")
+    size = len(head.parameters)
+    if size < QUALITY_BYTES or (size > QUALITY_BYTES and not info.importance):
+        raise DamagedError(f"HEAD has {size} parameter bytes; {info.name} has {QUALITY_BYTES}{' or more' * info.importance}")
+    if head.bands != info.bands or head.depth != 8 or (head.tiling is not None and not info.tiles):
+        tiles = "tiles" if head.tiling else "no tiles"
+        raise DamagedError(f"HEAD has {head.bands} bands, depth {head.depth} and {tiles}; {info.name} has {info.bands} and 8")
+    return int.from_bytes(head.parameters[:QUALITY_BYTES], "little")
+
+
+def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
+    """What a .fvl file of a learned codec says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
+    container = read_container(data, limits)
+    quality = 1 + 99 * read_quality(info, container.head) / PARAMETER_MAX
+    map_bytes = len(container.head.parameters) - QUALITY_BYTES
+    return describe_container(info.name, container, len(data), f"quality {quality:.2f}", map_bytes)
+
+
+def describe_container(codec: str, container: Container, size: int, parameter: str, importance_bytes: int = 0) -> FileInfo:
     """What a .fvl file says of itself; ``size`` is the file's, in bytes."""
     head = container.head
     return FileInfo(
@@ -43,5 +73,20 @@ def describe_container(codec: str, container: Container, size: int, parameter: s
         weights=head.weights.hex(),
         icc_bytes=len(container.icc or b""),
         exif_bytes=len(container.exif or b""),
-        bands=tuple(BandInfo(unit.number % head.bands, unit.bytes, unit.symbols_crc) for unit in container.units),
+        bands=_bands(container),
+        tiles=None if head.tiling is None else (head.tiling.width, head.tiling.height),
+        importance_bytes=importance_bytes,
     )
+
+
+def _bands(container: Container) -> tuple[BandInfo, ...]:
+    units = [list[Unit]() for _ in range(container.head.bands)]
+    for unit in container.units:
+        units[container.head.band_of(unit.number)].append(unit)
+    return tuple(BandInfo(i, sum(u.bytes for u in own), _band_crc(own), len(own)) for i, own in enumerate(units))
+
+
+def _band_crc(units: list[Unit]) -> int:
+    if len(units) == 1:
+        return units[0].symbols_crc
+    return zlib.crc32(b"".join(unit.symbols_crc.to_bytes(4, "little") for unit in units))

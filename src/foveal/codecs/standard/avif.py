@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from foveal.codecs.base import Codec, CodecInfo, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.pillow_file import check_sides, describe_image
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import image_bytes, read_picture, to_image
@@ -30,9 +30,9 @@ class AvifCodec(Codec):
         check_sides(picture, self.info, _SIDE, _PIXELS)
         return _PreparedAvif(self.info, picture, settings)
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; the first frame of a moving file."""
-        return read_picture(data, limits, ("AVIF",))
+        return read_picture(bytes(data), limits, ("AVIF",))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         """As ``Codec.describe``; of a grid or a sequence the chroma format is not said."""

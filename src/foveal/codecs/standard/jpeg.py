@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
-from foveal.codecs.base import Chroma, Codec, CodecInfo, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Chroma, Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.pillow_file import check_exif, check_sides, describe_image
 from foveal.errors import BackendError, PictureError
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -46,9 +46,9 @@ class JpegCodec(Codec):
             )
         return _PreparedJpeg(self.info, picture, settings)
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; a file with CMYK samples becomes sRGB."""
-        return read_picture(data, limits, ("JPEG",))
+        return read_picture(bytes(data), limits, ("JPEG",))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         """As ``Codec.describe``; the quality is named where the tables are libjpeg's own."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from foveal.codecs.base import Codec, CodecInfo, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.pillow_file import describe_image
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import image_bytes, read_picture, to_image
@@ -33,9 +33,9 @@ class Jpeg2000Codec(Codec):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         return _PreparedJpeg2000(self.info, to_srgb(picture))
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; bare codestreams too."""
-        return read_picture(data, limits, ("JPEG2000",))
+        return read_picture(bytes(data), limits, ("JPEG2000",))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         """As ``Codec.describe``."""

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from foveal.codecs.base import Codec, CodecInfo, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.jxl_header import JxlHeader, read_jxl_header
 from foveal.errors import BackendError, DamagedError, MissingDependencyError, PrecisionWarning, TruncatedError, UnsupportedError
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -29,9 +29,9 @@ class JxlCodec(Codec):
         _library()
         return _PreparedJxl(self.info, to_srgb(picture), settings)
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; files in a container too, and the first frame of a moving one."""
-        library = _library()
+        data, library = bytes(data), _library()
         header = _header(data, limits)
         if not header.srgb or header.floating or header.premultiplied or header.other_channels:
             raise UnsupportedError(f"JPEG XL: {_foreign_parts(header)}; convert the file with djxl first")

@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from foveal.codecs.base import Codec, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.av_frames import decode_frame, unwrap_mp4, wrap_mp4
 from foveal.codecs.standard.true_size import Size
 from foveal.errors import DamagedError, PictureError
@@ -71,9 +71,9 @@ class StillStreamCodec(Codec):
         """Reads the stream's head. Raises FormatError or UnsupportedError."""
 
     @final
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """Decodes the first frame."""
-        stream, head = self._opened(data, limits)
+        stream, head = self._opened(bytes(data), limits)
         planes = decode_frame(self.kind.decoder, stream, head.width, head.height, split=self.kind.split)
         height, width = planes.planes[0].shape
         if head.true_size is not None:

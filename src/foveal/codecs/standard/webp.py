@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from foveal.codecs.base import Codec, CodecInfo, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.standard.pillow_file import check_sides, describe_image
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import image_bytes, read_picture, to_image
@@ -29,9 +29,9 @@ class WebpCodec(Codec):
         # A gray profile cannot describe the RGB samples that gray becomes here.
         return _PreparedWebp(self.info, to_srgb(picture) if picture.is_gray else picture, settings)
 
-    def decode(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; lossless files too, and the first frame of a moving one."""
-        return read_picture(data, limits, ("WEBP",))
+        return read_picture(bytes(data), limits, ("WEBP",))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         """As ``Codec.describe``; a lossless file has no chroma format."""

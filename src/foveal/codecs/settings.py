@@ -1,0 +1,74 @@
+"""What a caller asks of a codec: how to encode, and how much of a file to decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.errors import SettingsError
+from foveal.picture import Picture
+
+Chroma = Literal["400", "420", "422", "444"]
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How to encode. None means the codec's default.
+
+    quality: 1..100. chroma, preset: one of those in the codec's ``CodecInfo``. suffix: one of its suffixes,
+    where a codec writes more than one kind of file. threads: how many the encoder may use.
+    importance: ``(rows, columns)`` of any size, 0..1, where the bits shall go; it is no part of equality, hash and repr.
+    hold_rate: the file is as large as one without the map at the same quality. tile: pixels a side, a multiple of 128 from 256.
+    """
+
+    quality: float = 50.0
+    chroma: Chroma | None = None
+    preset: str | None = None
+    suffix: str | None = None
+    threads: int | None = None
+    importance: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    hold_rate: bool = False
+    tile: int | None = None
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a picture, in pixels from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def check_within(self, width: int, height: int) -> None:
+        """Raises SettingsError if a picture of this size does not hold all of the part, or the part is empty."""
+        inside = self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
+        if not inside or self.width < 1 or self.height < 1:
+            raise SettingsError(
+                f"crop {self.x},{self.y},{self.width},{self.height}; the picture is {width}x{height}, and the crop must lie inside "
+                "and hold at least one pixel: give x,y,width,height to match"
+            )
+
+    def of(self, picture: Picture) -> Picture:
+        """The part of a picture, alpha too. Raises as ``check_within``."""
+        self.check_within(picture.width, picture.height)
+        part = np.s_[self.y : self.y + self.height, self.x : self.x + self.width]
+        alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha[part])
+        return replace(picture, samples=np.ascontiguousarray(picture.samples[part]), alpha=alpha)
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """How to decode. None means all of it.
+
+    bands: how many, the coarsest first. crop: the part of the picture to return. allow_partial: take a file that was cut, as
+    far as it goes; learned codecs alone can. threads: how many the decoder's networks may use.
+    """
+
+    bands: int | None = None
+    crop: Region | None = None
+    allow_partial: bool = False
+    threads: int | None = None

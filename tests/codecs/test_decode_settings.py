@@ -1,0 +1,249 @@
+"""Bands, crops, partial files, importance maps and tiles, as every codec checks them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from foveal.codecs.base import (
+    BandInfo,
+    Codec,
+    CodecInfo,
+    DecodeSettings,
+    EncodeSettings,
+    FileInfo,
+    Prepared,
+    QualityScale,
+    Region,
+)
+from foveal.codecs.learned.symbols import describe_container, describe_learned
+from foveal.codecs.opening import describe_file, open_codec
+from foveal.codecs.registry import codec_by_name
+from foveal.container.format import Container, Head, Tiling, Unit
+from foveal.container.reader import read_container
+from foveal.container.writer import write_container
+from foveal.errors import DamagedError, NotFovealError, SettingsError, TruncatedError, UnknownCodecError
+from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.picture import Picture
+
+RANDOM = np.random.default_rng(0)
+SAMPLES = np.add.outer(np.arange(40), np.arange(60))[:, :, None] + np.array([0, 40, 90]) + RANDOM.integers(0, 9, (40, 60, 1))
+SMALL = Picture(SAMPLES.astype(np.uint8))
+WITH_ALPHA = replace(SMALL, alpha=RANDOM.integers(0, 256, (40, 60)).astype(np.uint8))
+CROP = Region(7, 5, 20, 11)
+MAP = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+FULL = CodecInfo(
+    251, "full", "a fake", (".fvl",), QualityScale("quality", 1, 100, True), learned=True, bands=3, tiles=True, importance=True
+)
+
+
+class FullCodec(Codec):
+    """Has bands, tiles and importance, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(FULL)
+        self.told: Any = None
+
+    def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
+        self.told = settings
+        return Echo()
+
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+        self.told = settings
+        return SMALL
+
+    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+        return describe_learned(self.info, data, limits)
+
+
+class Echo(Prepared):
+    def encode(self, quality: float) -> bytes:
+        return b"echo"
+
+
+@pytest.mark.parametrize(("name", "picture"), [("jpeg", SMALL), ("webp", WITH_ALPHA), ("gdn", WITH_ALPHA)])
+def test_a_crop_equals_slicing(name: str, picture: Picture) -> None:
+    codec = codec_by_name(name)
+    data = codec.encode(picture, EncodeSettings(80))
+    whole, part = codec.decode(data), codec.decode(data, settings=DecodeSettings(crop=CROP))
+    assert (part.samples == whole.samples[5:16, 7:27]).all()
+    assert part.samples.shape == (11, 20, 3)
+    if picture.alpha is None:
+        assert part.alpha is None
+    else:
+        assert whole.alpha is not None
+        assert part.alpha is not None
+        assert (part.alpha == whole.alpha[5:16, 7:27]).all()
+    assert codec.bytes_needed(data, settings=DecodeSettings(crop=CROP)) == len(data)
+
+
+@pytest.mark.parametrize(
+    "at", [(-1, 0, 5, 5), (0, -1, 5, 5), (50, 0, 11, 5), (0, 36, 5, 5), (0, 0, 0, 5), (0, 0, 5, 0), (5, 5, -3, 2)]
+)
+def test_a_crop_outside_the_picture_is_named_with_the_size(at: tuple[int, int, int, int]) -> None:
+    codec, text = codec_by_name("jpeg"), ",".join(map(str, at))
+    with pytest.raises(SettingsError, match=f"crop {text}; the picture is 60x40, .*inside.*: give x,y,width,height"):
+        codec.decode(codec.encode(SMALL), settings=DecodeSettings(crop=Region(*at)))
+
+
+def test_a_crop_may_be_all_of_the_picture_or_one_pixel() -> None:
+    assert (Region(0, 0, 60, 40).of(SMALL).samples == SMALL.samples).all()
+    assert (Region(59, 39, 1, 1).of(SMALL).samples == SMALL.samples[39:, 59:]).all()
+
+
+def test_bands_are_refused_by_name() -> None:
+    jpeg, full = codec_by_name("jpeg"), FullCodec()
+    data = jpeg.encode(SMALL)
+    for bands in (0, 2, -1):
+        for call in (jpeg.decode, jpeg.bytes_needed):
+            with pytest.raises(SettingsError, match=f"bands = {bands}; jpeg has 1 band: ask for 1 to 1"):
+                call(data, settings=DecodeSettings(bands=bands))
+    assert (jpeg.decode(data, settings=DecodeSettings(bands=1)).samples == jpeg.decode(data).samples).all()
+    with pytest.raises(SettingsError, match="bands = 4; full has 3 bands: ask for 1 to 3"):
+        full.decode(b"", settings=DecodeSettings(bands=4))
+    full.decode(b"", settings=DecodeSettings(bands=3))
+    assert full.told.bands == 3
+
+
+def test_partial_files_and_threads_are_refused_by_name() -> None:
+    jpeg = codec_by_name("jpeg")
+    with pytest.raises(SettingsError, match="jpeg has no partial decoding; leave allow_partial out"):
+        jpeg.decode(jpeg.encode(SMALL), settings=DecodeSettings(allow_partial=True))
+    with pytest.raises(SettingsError, match="threads = 0; 1 or more"):
+        jpeg.decode(jpeg.encode(SMALL), settings=DecodeSettings(threads=0))
+
+
+def test_a_codec_with_tiles_crops_by_itself() -> None:
+    full = FullCodec()
+    assert full.decode(b"", settings=DecodeSettings(crop=CROP)).width == 60
+    assert full.told.crop == CROP
+
+
+def test_the_threads_hold_inside_and_not_after() -> None:
+    import torch
+
+    class Asking(FullCodec):
+        def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+            self.told = torch.get_num_threads()
+            return SMALL
+
+    before, codec = torch.get_num_threads(), Asking()
+    codec.decode(b"", settings=DecodeSettings(threads=before + 1))
+    assert codec.told == before + 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros((2, 2, 1), np.float32), r"float32, shape \(2, 2, 1\); numbers in \(rows, columns\)"),
+        (np.zeros((0, 4), np.float32), r"shape \(0, 4\)"),
+        (np.array([["a"]]), "importance map of <U1"),
+        (np.array([[0.0, 255.0]], np.float32), "of 0 to 255; 0 to 1 is needed, so divide"),
+        (np.array([[-0.5, 1.0]], np.float32), "of -0.5 to 1"),
+        (np.array([[np.nan, 1.0]], np.float32), "nan"),
+        (np.array([[np.inf, 1.0]], np.float32), "inf"),
+    ],
+)
+def test_importance_maps_are_checked(values: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        FullCodec().prepare(SMALL, EncodeSettings(importance=values))
+
+
+def test_importance_reaches_the_codec_as_float32() -> None:
+    codec = FullCodec()
+    for given in (MAP, MAP.astype(np.float64), MAP > 0.5, np.asfortranarray(MAP)):
+        codec.encode(SMALL, EncodeSettings(importance=given, hold_rate=True, tile=384))  # type: ignore[arg-type]
+        assert codec.told.importance.dtype == np.float32
+        assert codec.told.importance.flags.c_contiguous
+        assert (codec.told.importance == given).all()
+        assert (codec.told.hold_rate, codec.told.tile) == (True, 384)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (EncodeSettings(importance=MAP), "gdn has no importance map; leave it out"),
+        (EncodeSettings(hold_rate=True), "hold_rate without an importance map; give a map too"),
+        (EncodeSettings(tile=256), "gdn has no tiles; leave tile out"),
+    ],
+)
+def test_what_a_codec_does_not_have_is_refused_by_name(settings: EncodeSettings, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        codec_by_name("gdn").prepare(SMALL, settings)
+
+
+@pytest.mark.parametrize("tile", [0, -256, 128, 300, 255])
+def test_tiles_are_multiples_of_128_from_256(tile: int) -> None:
+    with pytest.raises(SettingsError, match=f"tile = {tile}; a multiple of 128 that is at least 256"):
+        FullCodec().prepare(SMALL, EncodeSettings(tile=tile))
+
+
+def test_a_map_is_no_part_of_equality_hash_and_repr() -> None:
+    plain, mapped = EncodeSettings(40), EncodeSettings(40, importance=MAP)
+    assert plain == mapped
+    assert hash(plain) == hash(mapped)
+    assert repr(plain) == repr(mapped)
+    assert plain != EncodeSettings(40, tile=256)
+
+
+def test_gdn_takes_a_cut_file_only_as_far_as_its_band_goes() -> None:
+    gdn = codec_by_name("gdn")
+    data, partial = gdn.encode(WITH_ALPHA), DecodeSettings(allow_partial=True)
+    later = data + b"\xee\x04abc"  # the beginning of an optional chunk
+    with pytest.raises(TruncatedError):
+        gdn.decode(later)
+    assert (gdn.decode(later, settings=partial).samples == gdn.decode(data).samples).all()
+    with pytest.raises(TruncatedError, match="band 0 of 0 of 1 tiles"):
+        gdn.decode(data[:-1], settings=partial)
+    assert (gdn.decode(memoryview(data)).samples == gdn.decode(data).samples).all()
+
+
+def _tiled(bands: int = 3, **changes: Any) -> bytes:
+    head = Head(2, b"abcd", 500, 300, bands=bands, tiling=Tiling(256, 256, 0), parameters=b"\xff\xff" + b"map")
+    head = replace(head, **changes)
+    return write_container(Container(head, tuple(Unit(n, n, bytes(10 * (1 + n // 4))) for n in range(head.units))))
+
+
+def test_bands_are_summed_over_tiles() -> None:
+    info = describe_learned(replace(FULL, id=2), _tiled(), DEFAULT_LIMITS)
+    assert (info.tiles, info.importance_bytes, info.parameter) == ((256, 256), 3, "quality 100.00")
+    assert [(band.number, band.units) for band in info.bands] == [(0, 4), (1, 4), (2, 4)]
+    units = read_container(_tiled(), DEFAULT_LIMITS).units
+    assert [band.bytes for band in info.bands] == [sum(u.bytes for u in units[4 * b : 4 * b + 4]) for b in range(3)]
+    # CRC-32 of the CRCs 0, 1, 2, 3 and so on, as little-endian words
+    assert [band.symbols_crc for band in info.bands] == [0x278EAFA9, 0xFB9141FC, 0x44C07542]
+
+
+def test_one_unit_keeps_the_crc_of_its_symbols() -> None:
+    container = read_container(_tiled(tiling=None), DEFAULT_LIMITS)
+    info = describe_container("full", container, 1, "quality 1")
+    assert info.bands == tuple(BandInfo(n, container.units[n].bytes, n, 1) for n in range(3))
+    assert (info.tiles, info.importance_bytes) == (None, 0)
+
+
+def test_heads_that_no_codec_writes_are_named() -> None:
+    plain = replace(FULL, id=2, importance=False, tiles=False)
+    for info, data, error, words in (
+        (FULL, _tiled(), NotFovealError, "names codec 2; full is 251"),
+        (plain, _tiled(), DamagedError, "5 parameter bytes; full has 2$"),
+        (replace(plain, importance=True), _tiled(), DamagedError, "3 bands, depth 8 and tiles"),
+        (replace(FULL, id=2), _tiled(parameters=b"a"), DamagedError, "1 parameter bytes; full has 2 or more"),
+        (replace(FULL, id=2), _tiled(bands=2), DamagedError, "2 bands, depth 8 and tiles; full has 3"),
+    ):
+        with pytest.raises(error, match=words):
+            describe_learned(info, data, DEFAULT_LIMITS)
+
+
+def test_a_file_is_opened_by_its_head_alone() -> None:
+    gdn = codec_by_name("gdn")
+    data = gdn.encode(SMALL)
+    assert open_codec(memoryview(data)[:60]) is gdn
+    assert describe_file(data) == gdn.describe(data)
+    assert open_codec(memoryview(codec_by_name("jpeg").encode(SMALL))).info.name == "jpeg"
+    for call in (open_codec, describe_file):
+        with pytest.raises(UnknownCodecError, match="999"):
+            call(_tiled(codec=999))
