@@ -127,7 +127,8 @@ class FrequencyModel(nn.Module):
         else:
             latent, known = torch.zeros_like(y), torch.zeros_like(y)
             means, scales = torch.zeros_like(y), torch.zeros_like(y)
-            for number, mask in enumerate(step_masks(y.shape[1], *y.shape[2:]).to(y.device)):
+            masks = step_masks(y.shape[1], y.shape[2], y.shape[3], y.device)
+            for number, mask in enumerate(masks):
                 if number:
                     mean, scale = prior.step(number, features, known)
                 means, scales = torch.where(mask, mean, means), torch.where(mask, scale, scales)

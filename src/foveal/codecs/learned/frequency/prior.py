@@ -24,12 +24,12 @@ from foveal.codecs.learned.quality_levels import NODES
 STEPS = 4
 
 
-def step_masks(channels: int, height: int, width: int) -> Tensor:
+def step_masks(channels: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
     """Which latents each step codes: bool ``(STEPS, channels, height, width)``, every latent in one step."""
-    group = torch.arange(channels) * STEPS // channels
-    place = 2 * (torch.arange(height)[:, None] % 2) + torch.arange(width)[None, :] % 2
+    group = torch.arange(channels, device=device) * STEPS // channels
+    place = 2 * (torch.arange(height, device=device)[:, None] % 2) + torch.arange(width, device=device)[None, :] % 2
     step = (group[:, None, None] + place) % STEPS
-    return step[None] == torch.arange(STEPS)[:, None, None, None]
+    return step[None] == torch.arange(STEPS, device=device)[:, None, None, None]
 
 
 @final
