@@ -33,6 +33,7 @@ class Provenance:
     figures: str = "not measured yet"
     licence: str = "Apache-2.0"
     default: bool = True
+    preset: str | None = None
 
 
 _COUNTED_PHOTOS = 24
@@ -72,6 +73,7 @@ def export_run(config: TrainConfig, run: Path, out: Path, provenance: Provenance
         machine=progress.machine,
         figures=provenance.figures,
         licence=provenance.licence,
+        preset=provenance.preset,
     )
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / f"{card.name}.safetensors", frozen)

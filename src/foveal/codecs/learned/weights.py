@@ -22,7 +22,7 @@ class Card:
     """What is known of one set of weights.
 
     id: the first four bytes of the file's SHA-256, in hexadecimal; .fvl files carry it. default: whether ``encode``
-    uses these weights; others of the same codec are kept to decode older files. config: the network's sizes.
+    uses these weights where its preset is asked for; others of the same codec are kept to decode older files. config: the network's sizes.
     recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
     """
 
@@ -39,6 +39,7 @@ class Card:
     machine: str
     figures: str
     licence: str
+    preset: str | None = None
 
     @property
     def path(self) -> Path:
@@ -52,16 +53,17 @@ def cards() -> tuple[Card, ...]:
     return tuple(Card(**json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json")))
 
 
-def default_card(codec: str) -> Card:
-    """The weights that ``encode`` uses.
+def default_card(codec: str, preset: str | None = None) -> Card:
+    """The weights that ``encode`` uses; a codec with several sets has a preset for each.
 
     Raises:
         UnknownWeightsError: this installation has none for the codec.
     """
     for card in cards():
-        if card.codec == codec and card.default:
+        if card.codec == codec and card.default and preset in (None, card.preset):
             return card
-    raise UnknownWeightsError(f"this installation has no weights for {codec}; `foveal train` makes them")
+    wanted = codec if preset is None else f"{codec} with preset {preset}"
+    raise UnknownWeightsError(f"this installation has no weights for {wanted}; `foveal train` makes them")
 
 
 def card_of(codec: str, weights_id: bytes) -> Card:

@@ -49,7 +49,7 @@ class FrequencyPrepared(Prepared):
     def __init__(self, codec: FrequencyCodec, picture: Picture, settings: EncodeSettings) -> None:
         self._codec, self._picture, self._settings = codec, picture, settings
         self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
-        self._networks = networks = load_networks(default_card(codec.info.name))
+        self._networks = networks = load_networks(default_card(codec.info.name, settings.preset))
         self._bounds = bounds = padded(picture.width, picture.height)
         self._side = tile_side(picture.width, picture.height, settings.tile)
         self._latents = [
