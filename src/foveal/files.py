@@ -79,7 +79,7 @@ class EncodeReport:
 class DecodeReport:
     """What became of one file. decode_s: decoding alone. bytes_read: of the coded file.
 
-    bands: how many were asked for, all of them if not told; in a partial file some may have been missing.
+    bands: how many were asked for, all of them if not told. partial: the file was cut, and something of them was missing.
     """
 
     input: str
@@ -92,6 +92,7 @@ class DecodeReport:
     decode_s: float
     bytes_read: int
     bands: int
+    partial: bool = False
 
 
 def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: bool = True) -> EncodeReport:
@@ -148,6 +149,10 @@ def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:
         return encode_to_target(codec, picture, request.settings, request.target, request.limits)
     quality, scale = request.settings.quality, codec.info.scale
     data = codec.encode(picture, request.settings)
+    if request.settings.hold_rate:  # the codec moved the quality; the file says where to
+        parameter = codec.describe(data).parameter
+        assert parameter is not None
+        quality = float(parameter.split()[1])
     return Encoded(data, quality, scale.parameter, scale.native(quality), passes=1, within=True, reached="")
 
 
@@ -202,6 +207,7 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
         decode_s=decode_s,
         bytes_read=bytes_read,
         bands=settings.bands or codec.info.bands,
+        partial=settings.allow_partial and codec.describe(bytes(data), limits).missing_units > 0,
     )
 
 

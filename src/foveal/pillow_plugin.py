@@ -18,17 +18,19 @@ from foveal.limits import DEFAULT_LIMITS
 from foveal.media.image_io import read_picture
 from foveal.picture import Picture
 
-FORMAT = "FVL"
+FORMAT, SUFFIX = "FVL", ".fvl"
+_OPTIONS = ("quality", "preset", "threads", "importance", "hold_rate", "tile")
 
 
 def register_pillow() -> None:
     """Teaches Pillow to open and save .fvl files. Opening reads the container alone; torch is loaded when samples are asked for.
 
-    ``save`` takes ``quality`` (1..100), ``codec`` (a learned one), ``icc_profile`` and ``exif``.
+    ``save`` takes ``codec`` (a learned one), ``icc_profile``, ``exif``, and of ``EncodeSettings`` ``quality``, ``preset``, ``threads``,
+    ``importance``, ``hold_rate`` and ``tile``.
     """
     Image.register_open(FORMAT, FvlImageFile, _accept)
     Image.register_save(FORMAT, _save)
-    Image.register_extension(FORMAT, ".fvl")
+    Image.register_extension(FORMAT, SUFFIX)
     Image.register_mime(FORMAT, "image/x-fvl")
 
 
@@ -85,7 +87,10 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         image = image.convert("RGB")
     image.save(plain, "PNG", **metadata)
     codec = codec_by_name(options.get("codec", DEFAULT_CODEC))
+    if SUFFIX not in codec.info.suffixes:
+        raise OSError(f"{codec.info.name} does not write {SUFFIX}; leave codec out, or save under its own suffix")
+    settings = EncodeSettings(**{name: options[name] for name in _OPTIONS if name in options})
     try:
-        file.write(codec.encode(read_picture(plain.getvalue()), EncodeSettings(float(options.get("quality", 50)))))
+        file.write(codec.encode(read_picture(plain.getvalue()), settings))
     except FovealError as error:
         raise OSError(str(error)) from error

@@ -169,6 +169,8 @@ def test_for_a_part_the_file_is_mapped_and_the_codec_says_what_it_read(
         given.append((type(data), settings))
         return 123
 
+    about = gdn.describe(Path("a.fvl").read_bytes())
+    monkeypatch.setattr(gdn, "describe", lambda *_: about)
     monkeypatch.setattr(gdn, "bytes_needed", needed)
     monkeypatch.setattr(gdn, "info", replace(gdn.info, bands=3, tiles=True))
     request = DecodeRequest(**part)  # type: ignore[arg-type]

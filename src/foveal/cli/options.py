@@ -114,6 +114,10 @@ def read_importance(file: str, limits: Limits) -> npt.NDArray[np.float32]:
         picture = read_picture(data, limits)
     except (FormatError, UnsupportedError, InputError) as error:
         raise InputError(f"cannot read the importance map {file}: {error}") from error
+    if picture.alpha is not None and picture.alpha.min() < 255:
+        raise InputError(
+            f"the importance map {file} is transparent in places; white matters most, black least: save it without alpha"
+        )
     luma = picture.samples[:, :, 0] if picture.is_gray else np.asarray(Image.fromarray(picture.samples).convert("L"))
     return luma.astype(np.float32) / np.float32(255)
 

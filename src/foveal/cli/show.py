@@ -47,9 +47,10 @@ def encoded_line(report: EncodeReport) -> str:
 
 def decoded_line(report: DecodeReport) -> str:
     """Such as ``photo.png: 768x512 from frequency, 38612 bytes read, 0.12 s``."""
+    partial = "; the file is cut, and what it lacks was predicted" if report.partial else ""
     return (
         f"{report.output}: {report.width}x{report.height} from {report.codec}, {report.bytes_read} bytes read, "
-        f"{report.decode_s:.2f} s"
+        f"{report.decode_s:.2f} s{partial}"
     )
 
 
@@ -78,6 +79,8 @@ def info_text(file: str, about: FileInfo) -> str:
         ("exif", f"{about.exif_bytes} bytes" if about.exif_bytes else None),
         ("importance", f"{about.importance_bytes} bytes" if about.importance_bytes else None),
         ("tiles", f"{about.tiles[0]}x{about.tiles[1]}" if about.tiles else None),
+        ("cut", f"{about.missing_units} units are missing; decode with --allow-partial" if about.missing_units else None),
+        ("beside bands", f"{about.bytes - sum(band.bytes for band in about.bands)} bytes" if about.bands else None),
     ]
     lines = [file, *(f"  {name:<15}{fact}" for name, fact in facts if fact is not None)]
     return "\n".join([*lines, *(_band_rows(about) if about.bands else [])])

@@ -97,6 +97,7 @@ class FileInfo:
 
     parameter: the codec's own quality parameter, as it can be read back from the file, such as ``quality 40``.
     tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
+    missing_units: how many a cut file lacks of the units (one a band and tile) that it announces.
     """
 
     codec: str
@@ -115,6 +116,7 @@ class FileInfo:
     bands: tuple[BandInfo, ...] = ()
     tiles: tuple[int, int] | None = None
     importance_bytes: int = 0
+    missing_units: int = 0
 
 
 class Prepared(ABC):
@@ -202,9 +204,12 @@ class Codec(ABC):
     @final
     def _check_decode(self, settings: DecodeSettings) -> None:
         info = self.info
-        if settings.bands is not None and not 1 <= settings.bands <= info.bands:
+        whole = settings.bands is None or isinstance(settings.bands, int)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not whole or (settings.bands is not None and not 1 <= settings.bands <= info.bands):
             number = "1 band" if info.bands == 1 else f"{info.bands} bands"
-            raise SettingsError(f"bands = {settings.bands}; {info.name} has {number}: ask for 1 to {info.bands}, or leave it out")
+            raise SettingsError(
+                f"bands = {settings.bands!r}; {info.name} has {number}: ask for 1 to {info.bands}, or leave it out"
+            )
         if settings.allow_partial and not info.learned:
             raise SettingsError(f"{info.name} has no partial decoding; leave allow_partial out, it is for learned codecs")
         _check_threads(settings.threads)
@@ -219,8 +224,8 @@ def _choice(allowed: tuple[str, ...]) -> str:
 
 
 def _check_threads(threads: int | None) -> None:
-    if threads is not None and threads < 1:
-        raise SettingsError(f"threads = {threads}; 1 or more is needed")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"threads = {threads!r}; a whole number, 1 or more, is needed")
 
 
 def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArray[np.float32] | None:
@@ -239,7 +244,7 @@ def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArra
         )
     if not (given.min() >= 0 and given.max() <= 1):  # false for what is not a number, too
         raise SettingsError(
-            f"an importance map of {given.min():g} to {given.max():g}; 0 to 1 is needed, so divide by the largest value first"
+            f"an importance map of {given.min():g} to {given.max():g}; 0 to 1 is needed: bring it into that range, without NaN"
         )
     return np.ascontiguousarray(given, np.float32)
 
@@ -247,6 +252,6 @@ def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArra
 def _checked_tile(tile: int | None, info: CodecInfo) -> int | None:
     if tile is not None and not info.tiles:
         raise SettingsError(f"{info.name} has no tiles; leave tile out, or choose a codec that `foveal codecs` lists with them")
-    if tile is not None and (tile < 256 or tile % 128):
-        raise SettingsError(f"tile = {tile}; a multiple of 128 that is at least 256 is needed")
+    if tile is not None and (not isinstance(tile, int) or tile < 256 or tile % 128):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"tile = {tile!r}; a multiple of 128 that is at least 256 is needed")
     return tile

@@ -112,10 +112,11 @@ def encode_to_target(
         return _encode_to_psnr(codec, prepared, picture, target.psnr_db, limits)
     if budget < 1:
         raise TargetError(f"{target.bpp} bpp of {picture.width}x{picture.height} pixels is less than one byte; ask for more")
-    return _encode_to_size(codec, prepared, budget)
+    remedy = "ask for more" if settings.importance is None else "leave the importance map out, or ask for more"
+    return _encode_to_size(codec, prepared, budget, remedy)
 
 
-def _encode_to_size(codec: Codec, prepared: Prepared, budget: int) -> Encoded:
+def _encode_to_size(codec: Codec, prepared: Prepared, budget: int, remedy: str) -> Encoded:
     counted = type(prepared).size is not Prepared.size
     sizes = _Sizes(prepared, budget, counted=counted)
     found = _largest_that_fits(codec, sizes)
@@ -128,7 +129,7 @@ def _encode_to_size(codec: Codec, prepared: Prepared, budget: int) -> Encoded:
     if found is None:
         raise TargetError(
             f"no quality of {codec.info.name} gives {budget} bytes or less; the smallest file of this picture takes "
-            f"{min(sizes.bytes_at.values())} bytes"
+            f"{min(sizes.bytes_at.values())} bytes: {remedy}"
         )
     quality, data = found
     within = len(data) >= budget * (1 - TOLERANCE)

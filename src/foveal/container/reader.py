@@ -161,13 +161,15 @@ class _Contents:
     @property
     def advice(self) -> str:
         """What to say of a file that was cut behind these contents."""
-        return "; allow a partial file to decode what is there" if self.lowest == self._head.tiles else ""
+        return "; allow_partial (--allow-partial) decodes what is there" if self.lowest == self._head.tiles else ""
 
     def finish(self, limits: Limits, *, partial: bool) -> Container:
         """All of it, once it is known to be enough."""
         head = self._head
         if partial and self.lowest < head.tiles:
-            raise TruncatedError(f"the file holds band 0 of {self.lowest} of {head.tiles} tiles; a picture needs all of them")
+            raise TruncatedError(
+                f"the file was cut within its first band, which {self.lowest} of {head.tiles} tiles have whole; fetch more of it"
+            )
         if not partial and self._count < head.units:
             raise TruncatedError(f"the file holds {self._count} of {head.units} units{self.advice}")
         alpha = self._single.get(ChunkType.ALPHA)

@@ -50,8 +50,8 @@ def read_quality(info: CodecInfo, head: Head) -> int:
 
 
 def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
-    """What a .fvl file of a learned codec says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
-    container = read_container(data, limits)
+    """What a .fvl file of a learned codec, cut or whole, says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
+    container = read_container(data, limits, partial=True)
     quality = 1 + 99 * read_quality(info, container.head) / PARAMETER_MAX
     map_bytes = len(container.head.parameters) - QUALITY_BYTES
     return describe_container(info.name, container, len(data), f"quality {quality:.2f}", map_bytes)
@@ -76,6 +76,7 @@ def describe_container(codec: str, container: Container, size: int, parameter: s
         bands=_bands(container),
         tiles=None if head.tiling is None else (head.tiling.width, head.tiling.height),
         importance_bytes=importance_bytes,
+        missing_units=head.units - len(container.units),
     )
 
 

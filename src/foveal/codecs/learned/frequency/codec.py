@@ -19,7 +19,7 @@ from torch import Tensor
 
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.learned.frequency.bands import Latent, SymbolDecoder, SymbolEncoder, hats_at, walk_band
-from foveal.codecs.learned.frequency.held_rate import quality_of_size
+from foveal.codecs.learned.frequency.held_rate import HELD_WITHIN, hold_size
 from foveal.codecs.learned.frequency.networks import FrequencyNetworks, load_networks
 from foveal.codecs.learned.frequency.plan import Plan, area_of, make_plan, read_plan, wanted_units
 from foveal.codecs.learned.frequency.quality_map import CELL, importance_steps, write_map
@@ -62,7 +62,8 @@ class FrequencyPrepared(Prepared):
             y *= np.exp2(-exponents.astype(np.float32))
         self._steps: Integers | None = None
         if settings.importance is not None:
-            self._steps = importance_steps(settings.importance, bounds.height // CELL, bounds.width // CELL)
+            steps = importance_steps(settings.importance, bounds.height // CELL, bounds.width // CELL)
+            self._steps = steps if steps.any() else None
 
     def _pixels(self, area: Rect) -> Tensor:
         picture = self._picture
@@ -74,9 +75,8 @@ class FrequencyPrepared(Prepared):
 
     def encode(self, quality: float) -> bytes:
         parameter, steps = self._parameter(quality), self._steps
-        if self._settings.hold_rate:
-            even = self._size(parameter, None)
-            parameter = self._parameter(quality_of_size(lambda q: self._size(self._parameter(q), steps), even))
+        if self._settings.hold_rate and steps is not None:
+            parameter, steps = self._hold(parameter, steps)
         plan = self._plan(parameter, steps)
 
         def code(tile: int) -> list[Unit]:
@@ -112,6 +112,16 @@ class FrequencyPrepared(Prepared):
         empty = [Unit(number, 0, b"") for number in range(BANDS * len(plan.tiles))]
         payloads = _for_each(range(len(plan.tiles)), count, self._settings.threads)
         return len(self._file(parameter, steps, empty)) + sum(payloads)
+
+    def _hold(self, parameter: int, steps: Integers) -> tuple[int, Integers | None]:
+        """The quality and the map at which the file is as large as without one; the map weaker where the scale ends."""
+        even = self._size(parameter, None)
+        for strength in (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16):
+            weaker = np.rint(steps * strength).astype(np.int64)
+            held = hold_size(lambda q, weaker=weaker: self._size(self._parameter(q), weaker), even)
+            if abs(held.excess) <= HELD_WITHIN and weaker.any():
+                return self._parameter(held.quality), weaker
+        return parameter, None
 
     def _parameter(self, quality: float) -> int:
         return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
