@@ -57,8 +57,8 @@ class FrequencyConfig:
     latent_2: int = 320
     prior_coarse: int = 128
     prior_fine: int = 192
-    coarse_lambda: float = 0.0004
-    fine_lambda: float = 0.4
+    coarse_lambda: float = 0.0002
+    fine_lambda: float = 0.3
 
     def __post_init__(self) -> None:
         if any(latent % 4 for latent in self.latents) or self.middle % 32:

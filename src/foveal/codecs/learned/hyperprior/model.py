@@ -41,8 +41,8 @@ class HyperpriorConfig:
     channels: int = 128
     latent_channels: int = 256
     hyper_channels: int = 128
-    coarse_lambda: float = 0.0004
-    fine_lambda: float = 0.4
+    coarse_lambda: float = 0.0002
+    fine_lambda: float = 0.3
 
 
 def hyper_analysis(config: HyperpriorConfig) -> nn.Sequential:
