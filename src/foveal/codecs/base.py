@@ -207,9 +207,8 @@ class Codec(ABC):
         whole = settings.bands is None or isinstance(settings.bands, int)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not whole or (settings.bands is not None and not 1 <= settings.bands <= info.bands):
             number = "1 band" if info.bands == 1 else f"{info.bands} bands"
-            raise SettingsError(
-                f"bands = {settings.bands!r}; {info.name} has {number}: ask for 1 to {info.bands}, or leave it out"
-            )
+            choice = "leave it out" if info.bands == 1 else f"ask for 1 to {info.bands}, or leave it out"
+            raise SettingsError(f"bands = {settings.bands!r}; {info.name} has {number}: {choice}")
         if settings.allow_partial and not info.learned:
             raise SettingsError(f"{info.name} has no partial decoding; leave allow_partial out, it is for learned codecs")
         _check_threads(settings.threads)

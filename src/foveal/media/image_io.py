@@ -164,7 +164,7 @@ def picture_bytes(picture: Picture, suffix: str) -> bytes:
     if kind is None:
         raise InputError(f"pictures are not written as {suffix or 'a file without suffix'!r}; use one of {' '.join(_KINDS)}")
     if picture.alpha is not None and not kind.alpha:
-        raise PictureError(f"{suffix} holds no alpha; write .png, or flatten the picture first (--background)")
+        raise PictureError(f"{suffix} holds no alpha; write .png or another format that does")
     if suffix.lower() == ".pgm" and not picture.is_gray:
         raise PictureError(".pgm holds gray alone; write .ppm")
     if max(picture.width, picture.height) > kind.side:
