@@ -103,7 +103,7 @@ def test_alpha_is_kept(suffix: str, samples: np.ndarray) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".ppm"])
 def test_alpha_is_refused_where_it_would_be_lost(suffix: str) -> None:
-    with pytest.raises(PictureError, match="write .png"):
+    with pytest.raises(PictureError, match=r"write \.png"):
         picture_bytes(Picture(PHOTO, ALPHA), suffix)
 
 
