@@ -45,8 +45,8 @@ def test_a_timeout_ends_the_program_and_its_children(tmp_path):
         "time.sleep(60)\n"
     )
     begin = time.monotonic()
-    with pytest.raises(BackendError, match=r"within 1\.5 s"):
-        run_program([sys.executable, "-c", code, str(note)], stdin=b"", timeout_s=1.5)
+    with pytest.raises(BackendError, match=r"within 6 s"):
+        run_program([sys.executable, "-c", code, str(note)], stdin=b"", timeout_s=6)
     assert time.monotonic() - begin < 20
     assert _gone(int(note.read_text()))
 
