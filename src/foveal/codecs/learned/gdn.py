@@ -37,7 +37,15 @@ from foveal.codecs.learned.gdn_transforms import (
 )
 from foveal.codecs.learned.layers import add_uniform_noise, round_through
 from foveal.codecs.learned.runtime import inference, ready, run_in_blocks
-from foveal.codecs.learned.symbols import check_symbols, describe_learned, symbols_crc
+from foveal.codecs.learned.symbols import (
+    PARAMETER_MAX,
+    check_symbols,
+    describe_learned,
+    quality_parameter,
+    read_quality,
+    symbols_crc,
+    write_quality,
+)
 from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Unit
@@ -46,12 +54,9 @@ from foveal.container.writer import write_container
 from foveal.entropy.coder import BitCounter, SymbolReader, Symbols, SymbolWriter
 from foveal.entropy.grid import POSITION_BITS, GridPrior, unit_knots
 from foveal.entropy.tables import Tables
-from foveal.errors import DamagedError, NotFovealError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.padding import pad_to_multiple
 from foveal.picture import Picture
-
-PARAMETER_MAX = 65535
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ class GdnPrepared(Prepared):
         return len(self._file(parameter, Unit(0, 0, b""))) + counter.size_bytes
 
     def _parameter(self, quality: float) -> int:
-        return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
+        return quality_parameter(self._codec.info, quality)
 
     def symbols(self, parameter: int) -> Symbols:
         """The rounded latent ``(channels, height, width)``. A dead zone was tried on held-out photographs: nothing gained."""
@@ -217,7 +222,7 @@ class GdnPrepared(Prepared):
             picture.height,
             gray=picture.is_gray,
             alpha=picture.alpha is not None,
-            parameters=parameter.to_bytes(2, "little"),
+            parameters=write_quality(parameter),
         )
         return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
@@ -233,7 +238,7 @@ class GdnCodec(Codec):
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         container = read_container(data, limits, partial=settings.allow_partial)
         head = container.head
-        parameter = self._parameter(head)
+        parameter = read_quality(self.info, head)
         networks = load_networks(card_of(self.info.name, head.weights))
         unit = container.units[0]
         alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
@@ -253,12 +258,3 @@ class GdnCodec(Codec):
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         return describe_learned(self.info, data, limits)
-
-    def _parameter(self, head: Head) -> int:
-        if head.codec != self.info.id:
-            raise NotFovealError(f"the file names codec {head.codec}; {self.info.name} is {self.info.id}")
-        if len(head.parameters) != 2 or head.bands != 1 or head.tiling is not None or head.depth != 8:
-            raise DamagedError(
-                f"HEAD has {len(head.parameters)} parameter bytes, {head.bands} bands, depth {head.depth}; gdn has 2, 1 and 8, and no tiles"
-            )
-        return int.from_bytes(head.parameters, "little")

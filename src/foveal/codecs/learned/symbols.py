@@ -32,6 +32,16 @@ def check_symbols(symbols: Symbols, unit: Unit) -> None:
         raise DriftError(f"unit {unit.number} decoded to symbols with CRC {found:08x}; {unit.symbols_crc:08x} were coded")
 
 
+def quality_parameter(info: CodecInfo, quality: float) -> int:
+    """The 16-bit parameter that a file carries for a quality. Raises SettingsError: outside 1..100."""
+    return round(PARAMETER_MAX * (info.scale.native(quality) - 1) / 99)
+
+
+def write_quality(parameter: int) -> bytes:
+    """How the parameters in HEAD of every learned codec begin."""
+    return parameter.to_bytes(QUALITY_BYTES, "little")
+
+
 def read_quality(info: CodecInfo, head: Head) -> int:
     """The quality parameter, 0..65535, with which the parameters in HEAD of every learned codec begin.
 

@@ -27,7 +27,7 @@ from foveal.codecs.learned.frequency.tiling import Rect, analyse, padded, synthe
 from foveal.codecs.learned.frequency.transforms import BANDS, STRIDES
 from foveal.codecs.learned.quality_levels import level_of
 from foveal.codecs.learned.runtime import inference
-from foveal.codecs.learned.symbols import PARAMETER_MAX, QUALITY_BYTES, check_symbols, describe_learned, symbols_crc
+from foveal.codecs.learned.symbols import check_symbols, describe_learned, quality_parameter, symbols_crc, write_quality
 from foveal.codecs.learned.weights import card_of, default_card
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Tiling, Unit
@@ -124,7 +124,7 @@ class FrequencyPrepared(Prepared):
         return parameter, None
 
     def _parameter(self, quality: float) -> int:
-        return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
+        return quality_parameter(self._codec.info, quality)
 
     def _plan(self, parameter: int, steps: Integers | None) -> Plan:
         return make_plan(self._picture.width, self._picture.height, self._side, level_of(parameter), steps)
@@ -152,7 +152,7 @@ class FrequencyPrepared(Prepared):
             alpha=picture.alpha is not None,
             bands=BANDS,
             tiling=None if side is None else Tiling(side, side, 0),
-            parameters=parameter.to_bytes(QUALITY_BYTES, "little") + (b"" if steps is None else write_map(steps)),
+            parameters=write_quality(parameter) + (b"" if steps is None else write_map(steps)),
         )
         return write_container(Container(head, tuple(units), self._alpha, picture.icc, picture.exif))
 

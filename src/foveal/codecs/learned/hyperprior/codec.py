@@ -13,7 +13,14 @@ from foveal.codecs.learned.gdn_transforms import ANALYSIS_REACH, STRIDE, SYNTHES
 from foveal.codecs.learned.hyperprior.networks import HYPER_STRIDE, load_networks
 from foveal.codecs.learned.quality_levels import level_of
 from foveal.codecs.learned.runtime import Reach, inference, run_in_blocks
-from foveal.codecs.learned.symbols import PARAMETER_MAX, check_symbols, describe_learned, read_quality, symbols_crc
+from foveal.codecs.learned.symbols import (
+    check_symbols,
+    describe_learned,
+    quality_parameter,
+    read_quality,
+    symbols_crc,
+    write_quality,
+)
 from foveal.codecs.learned.weights import card_of, default_card
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Unit
@@ -54,7 +61,7 @@ class HyperpriorPrepared(Prepared):
         return len(self._file(parameter, Unit(0, 0, b""))) + counter.size_bytes
 
     def _parameter(self, quality: float) -> int:
-        return round(PARAMETER_MAX * (self._codec.info.scale.native(quality) - 1) / 99)
+        return quality_parameter(self._codec.info, quality)
 
     def _code(self, parameter: int, sink: SymbolSink) -> int:
         """Puts the symbols of z, then those of y; returns the CRC of all."""
@@ -76,7 +83,7 @@ class HyperpriorPrepared(Prepared):
             picture.height,
             gray=picture.is_gray,
             alpha=picture.alpha is not None,
-            parameters=parameter.to_bytes(2, "little"),
+            parameters=write_quality(parameter),
         )
         return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
