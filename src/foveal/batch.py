@@ -22,18 +22,23 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, final
 
 from foveal.batch_log import Log, Record, read_log
-from foveal.errors import FovealError, InputError, SettingsError
+from foveal.errors import FovealError, InputError
+from foveal.threads import MOST_WORKERS, check_count
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class BatchJob:
-    """One input and where its output goes; ``name`` is the input relative to its folder, with ``/``."""
+    """One input and where its output goes; ``name`` is the input relative to its folder, with ``/``.
+
+    beside: a second file that the output is made of; when it changes, the output is made again.
+    """
 
     name: str
     source: Path
     target: Path
+    beside: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,14 @@ class Failure:
 class BatchPlan:
     """What to do in a folder. settings: a digest; an output is up to date only under the same one.
 
-    refused: inputs that cannot be done at all, such as two that would write one output.
+    refused: inputs that cannot be done at all, such as two that would write one output. note: what a summary shall say of all.
     """
 
     folder: Path
     jobs: tuple[BatchJob, ...]
     settings: str
     refused: tuple[Failure, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,12 @@ def settings_digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def plan_batch(source: Path, folder: Path, suffix: str, suffixes: Iterable[str], settings: str) -> BatchPlan:
+def plan_batch(
+    source: Path, folder: Path, suffix: str, suffixes: Iterable[str], settings: str, *, skip: Path | None = None
+) -> BatchPlan:
     """Finds the files of ``suffixes`` in ``source`` and below, and gives each its place in ``folder``, with ``suffix``.
 
-    Hidden files, and what earlier batches wrote, are no inputs.
+    Hidden files, what earlier batches wrote, and what lies in the folder ``skip`` are no inputs.
 
     Raises:
         InputError: ``source`` is not a folder, or there is nothing to do in it.
@@ -94,7 +102,7 @@ def plan_batch(source: Path, folder: Path, suffix: str, suffixes: Iterable[str],
         raise InputError(f"{source} is not a folder")
     wanted, jobs, refused = {s.lower() for s in suffixes}, dict[Path, BatchJob](), list[Failure]()
     ours = {(folder / name).resolve() for name in read_log(folder)} if folder.is_dir() else set[Path]()
-    names = [n for n in _walk(source, folder) if Path(n).suffix.lower() in wanted and (source / n).resolve() not in ours]
+    names = [n for n in _walk(source, (folder, skip)) if Path(n).suffix.lower() in wanted and (source / n).resolve() not in ours]
     if not names:
         raise InputError(f"no file of {' '.join(sorted(wanted))} in {source} or below")
     inputs = {(source / name).resolve() for name in names}
@@ -109,11 +117,11 @@ def plan_batch(source: Path, folder: Path, suffix: str, suffixes: Iterable[str],
     return BatchPlan(folder, tuple(jobs.values()), settings, tuple(refused))
 
 
-def _walk(source: Path, folder: Path) -> Iterator[str]:
-    out = folder.resolve()
+def _walk(source: Path, but: Iterable[Path | None]) -> Iterator[str]:
+    out = {folder.resolve() for folder in but if folder is not None}
     for at, folders, files in os.walk(source):
         here = Path(at)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != out)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() not in out)
         yield from ((here / name).relative_to(source).as_posix() for name in sorted(files) if not name.startswith("."))
 
 
@@ -132,10 +140,9 @@ def run_batch(
     ``worker`` must be a function of a module, or a ``functools.partial`` of one.
 
     Raises:
-        InputError: the output folder or its log cannot be written. SettingsError: ``workers`` below 1.
+        InputError: the output folder or its log cannot be written. SettingsError: ``workers`` is not 1 to ``MOST_WORKERS``.
     """
-    if workers < 1:
-        raise SettingsError(f"workers = {workers}; 1 or more is needed")
+    check_count("workers", workers, MOST_WORKERS)
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -249,7 +256,11 @@ class _Batch:
     def _record(self, job: BatchJob) -> Record:
         """The record of a job that begins now."""
         stat, output = job.source.stat(), job.target.relative_to(self._plan.folder).as_posix()
-        return Record(output, job.name, stat.st_size, stat.st_mtime_ns, self._plan.settings)
+        settings = self._plan.settings
+        if job.beside is not None:
+            beside = job.beside.stat()
+            settings = settings_digest(settings, job.beside.name, beside.st_size, beside.st_mtime_ns)
+        return Record(output, job.name, stat.st_size, stat.st_mtime_ns, settings)
 
 
 def _reason(error: OSError) -> str:

@@ -1,32 +1,32 @@
-"""What ``encode`` and ``decode`` do to one file, in this process or in a worker of a batch."""
+"""What ``encode`` and ``decode`` do to one file, in this process or in a worker of a batch (``folders``)."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from foveal.batch import BatchJob, BatchPlan, plan_batch, settings_digest
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, Region
-from foveal.codecs.registry import all_codecs, codec_by_name
+from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Encoded, Target, encode_to_target
 from foveal.container.format import SIGNATURE
-from foveal.errors import DamagedError, InputError, NotFovealError, PictureError, SettingsError
+from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
+from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.metrics.rate import bpp
 from foveal.picture import Picture
 from foveal.sources import PIPE, map_source, read_source, write_target
 from foveal.threads import thread_limit
 
-_PIXELS = (".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".qoi")
-PICTURE_SUFFIXES = (*_PIXELS, ".jpg", ".jpeg", ".jp2", ".webp", ".avif")
 _PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
 
 
 @dataclass(frozen=True)
 class EncodeRequest:
-    """How to encode. background: R, G, B to lay a transparent picture over. verify: decode before anything is replaced."""
+    """How to encode. background: R, G, B to lay a transparent picture over. verify: decode before anything is replaced.
+
+    importance: the file of an importance map, or a folder of maps in which a picture has the one of its own stem.
+    """
 
     codec: str
     settings: EncodeSettings
@@ -34,6 +34,7 @@ class EncodeRequest:
     background: tuple[int, int, int] | None = None
     verify: bool = False
     limits: Limits = DEFAULT_LIMITS
+    importance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ class DecodeRequest:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included."""
+    """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included.
+
+    importance: the file of the importance map that it was coded with.
+    """
 
     input: str
     output: str
@@ -73,6 +77,7 @@ class EncodeReport:
     reached: str | None = None
     passes: int = 1
     psnr_db: float | None = None
+    importance: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,11 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
     Without ``overwrite`` a file is not replaced by its own coded form (InputError).
     """
     _check_target(source, target, overwrite)
-    picture = _read_any(read_source(source, request.limits), request.limits)
+    importance = None if request.importance is None else map_of(source, request.importance)
+    if importance is not None:
+        found_map = read_importance(importance, request.limits)
+        request = replace(request, settings=replace(request.settings, importance=found_map))
+    picture = read_any(read_source(source, request.limits), request.limits)
     codec = codec_by_name(request.codec)
     picture = _without_lost_alpha(picture, codec, source, request.background)
     with thread_limit(request.settings.threads):
@@ -129,10 +138,11 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         reached=found.reached if request.target else None,
         passes=found.passes,
         psnr_db=found.psnr_db,
+        importance=importance,
     )
 
 
-def _read_any(data: bytes, limits: Limits) -> Picture:
+def read_any(data: bytes, limits: Limits) -> Picture:
     """The picture in a file of samples, or in one that only a codec of foveal reads."""
     from foveal.codecs.sniff import codec_of
     from foveal.media.image_io import read_picture
@@ -213,16 +223,16 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
 
 def _open(source: str, limits: Limits, settings: DecodeSettings) -> tuple[bytes | memoryview, Codec]:
     """A file, mapped if it is on a disk and only a part of it is needed, and its codec."""
-    from foveal.codecs.opening import open_codec
+    from foveal.codecs.sniff import codec_of
 
     if settings.crop or settings.bands:
         mapped = map_source(source, limits)
         if mapped is not None and bytes(mapped[: len(SIGNATURE)]) == SIGNATURE:
-            codec = open_codec(mapped, limits)
+            codec = codec_of(mapped, limits)
             if (settings.crop and codec.info.tiles) or (settings.bands or codec.info.bands) < codec.info.bands:
                 return mapped, codec
     data = read_source(source, limits)
-    return data, open_codec(data, limits)
+    return data, codec_of(data, limits)
 
 
 def _check_target(source: str, target: str, overwrite: bool) -> None:
@@ -232,50 +242,3 @@ def _check_target(source: str, target: str, overwrite: bool) -> None:
         raise InputError(f"{target} is a folder; name the file to write in it")
     if not overwrite and source != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
         raise InputError(f"{target} would replace its own input; name another file, or allow it with --overwrite")
-
-
-def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[BatchPlan, partial[EncodeReport]]:
-    """What to do for a folder of pictures, and the worker that does it, one thread each unless told.
-
-    Raises:
-        InputError: no pictures there, or ``output`` is standard output. UnknownCodecError: no codec of that name.
-        SettingsError: an importance map.
-    """
-    if request.settings.importance is not None:
-        raise SettingsError("an importance map belongs to one picture, and a folder is given; code the pictures one by one")
-    folder = _folder(output)
-    info = next((info for info in all_codecs() if info.name == request.codec), None) or codec_by_name(request.codec).info
-    request = replace(request, settings=replace(request.settings, threads=request.settings.threads or 1))
-    made_by = (request.codec, replace(request.settings, threads=None), request.target, request.background)
-    plan = plan_batch(Path(source), folder, info.suffixes[0], PICTURE_SUFFIXES, settings_digest("encode", *made_by))
-    return plan, partial(_encode_job, request)
-
-
-def decode_batch(source: str, output: str, request: DecodeRequest) -> tuple[BatchPlan, partial[DecodeReport]]:
-    """What to do for a folder of coded files, and the worker that writes PNG, one thread each unless told.
-
-    Raises:
-        InputError: no coded files there, or ``output`` is standard output.
-    """
-    request = replace(request, threads=request.threads or 1)
-    suffixes = [suffix for info in all_codecs() for suffix in info.suffixes]
-    settings = replace(request.settings, threads=None)
-    made_by = () if settings == DecodeSettings() else (settings,)
-    plan = plan_batch(Path(source), _folder(output), ".png", suffixes, settings_digest("decode", *made_by))
-    return plan, partial(_decode_job, request)
-
-
-def _folder(output: str) -> Path:
-    if output == PIPE:
-        raise InputError("a folder cannot be coded to standard output; name a folder to write to")
-    if Path(output).exists() and not Path(output).is_dir():
-        raise InputError(f"{output} is a file; a folder of pictures needs a folder to write to")
-    return Path(output)
-
-
-def _encode_job(request: EncodeRequest, job: BatchJob) -> EncodeReport:
-    return encode_file(str(job.source), str(job.target), request)
-
-
-def _decode_job(request: DecodeRequest, job: BatchJob) -> DecodeReport:
-    return decode_file(str(job.source), str(job.target), request)

@@ -13,6 +13,10 @@ from foveal.media.output import write_whole
 PIPE = "-"
 """Standard input or output, in the place of a file's name."""
 
+_PIXELS = (".png", ".tif", ".tiff", ".bmp", ".ppm", ".pgm", ".pnm", ".gif", ".qoi")
+PICTURE_SUFFIXES = (*_PIXELS, ".jpg", ".jpeg", ".jp2", ".webp", ".avif")
+"""What a folder's pictures are known by."""
+
 
 def read_source(source: str, limits: Limits) -> bytes:
     """The bytes of a file, or of standard input for ``-``.

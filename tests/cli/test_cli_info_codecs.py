@@ -17,6 +17,7 @@ from foveal.cli.main import main
 from foveal.cli.show import info_json, info_text
 from foveal.codecs.base import BandInfo, FileInfo
 from foveal.codecs.registry import all_codecs
+from foveal.errors import MissingDependencyError
 from foveal.picture import Picture
 
 
@@ -43,6 +44,24 @@ def test_info_shows_what_a_learned_file_holds_and_nothing_else() -> None:
         assert words in text
     for words in ("chroma", "icc", "tiles", "importance"):
         assert words not in text
+
+
+@pytest.mark.parametrize("name", [info.name for info in all_codecs()])
+def test_info_says_whether_there_is_alpha(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    codec = foveal.codec_by_name(name)
+    samples = np.random.default_rng(0).integers(0, 256, (32, 48, 3)).astype(np.uint8)
+    for alpha in (None, samples[:, :, 0].copy()) if codec.info.alpha else (None,):
+        path = tmp_path / f"a{codec.info.suffixes[0]}"
+        try:
+            path.write_bytes(codec.encode(Picture(samples, alpha)))
+        except MissingDependencyError as error:
+            pytest.skip(str(error))
+        has = codec.decode(path.read_bytes()).alpha is not None
+        assert has == (alpha is not None)
+        assert main(["info", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["alpha"] is has
+        assert main(["info", str(path)]) == 0
+        assert f"RGB {'with' if has else 'without'} alpha, " in capsys.readouterr().out
 
 
 def test_info_gives_each_band_a_row() -> None:

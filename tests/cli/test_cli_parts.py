@@ -15,10 +15,12 @@ from PIL import Image
 
 import foveal
 from foveal.cli.main import main
-from foveal.cli.options import parse_crop, read_importance
+from foveal.cli.options import parse_crop
 from foveal.codecs.base import DecodeSettings, Region
 from foveal.errors import InputError, LimitError, SettingsError
-from foveal.files import DecodeRequest, decode_batch, decode_file
+from foveal.files import DecodeRequest, decode_file
+from foveal.folders import decode_batch
+from foveal.importance_maps import read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.sources import map_source

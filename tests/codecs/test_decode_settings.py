@@ -20,8 +20,8 @@ from foveal.codecs.base import (
     Region,
 )
 from foveal.codecs.learned.symbols import describe_container, describe_learned
-from foveal.codecs.opening import describe_file, open_codec
 from foveal.codecs.registry import codec_by_name
+from foveal.codecs.sniff import codec_of, describe_file
 from foveal.container.format import Container, Head, Tiling, Unit
 from foveal.container.reader import read_container
 from foveal.container.writer import write_container
@@ -241,9 +241,9 @@ def test_heads_that_no_codec_writes_are_named() -> None:
 def test_a_file_is_opened_by_its_head_alone() -> None:
     gdn = codec_by_name("gdn")
     data = gdn.encode(SMALL)
-    assert open_codec(memoryview(data)[:60]) is gdn
+    assert codec_of(memoryview(data)[:60]) is gdn
     assert describe_file(data) == gdn.describe(data)
-    assert open_codec(memoryview(codec_by_name("jpeg").encode(SMALL))).info.name == "jpeg"
-    for call in (open_codec, describe_file):
+    assert codec_of(memoryview(codec_by_name("jpeg").encode(SMALL))).info.name == "jpeg"
+    for call in (codec_of, describe_file):
         with pytest.raises(UnknownCodecError, match="999"):
             call(_tiled(codec=999))

@@ -14,6 +14,7 @@ import numpy as np
 
 import foveal
 from foveal.codecs.learned.weights import cards
+from foveal.codecs.registry import codec_by_name
 from foveal.picture import Picture
 
 FOLDER = Path(__file__).parent / "v1"
@@ -35,6 +36,13 @@ def pictures() -> dict[str, tuple[Picture, float]]:
         "pixel": (Picture(ramp[:1, :1]), 1.0),
         "line": (Picture(np.ascontiguousarray(np.tile(ramp[:1], (1, 9, 1)))), 65.5),
     }
+
+
+def tiled() -> tuple[Picture, np.ndarray]:
+    """A picture of several tiles, and a map for it."""
+    y, x = np.mgrid[0:300, 0:520]
+    waves = np.stack([128 + 90 * np.sin(x / 9), 128 + 90 * np.cos(y / 6), (x + y) % 256], 2).astype(np.uint8)
+    return Picture(waves), np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 
 
 def bad(data: bytes) -> dict[str, bytes]:
@@ -68,7 +76,11 @@ def main() -> int:
     lines = TABLE.read_text().splitlines() if TABLE.exists() else []
     known = {text.split()[0] for text in lines}
     for card in (card for card in cards() if card.default):
-        files = {name: foveal.encode(picture, codec=card.codec, quality=q) for name, (picture, q) in pictures().items()}
+        given = {"codec": card.codec, "preset": card.preset}
+        files = {name: foveal.encode(picture, quality=q, **given) for name, (picture, q) in pictures().items()}
+        if codec_by_name(card.codec).info.tiles:
+            picture, importance = tiled()
+            files["tiled"] = foveal.encode(picture, quality=35, tile=256, importance=importance, **given)
         for name, data in (files | bad(files["ramp"])).items():
             full = f"{name}-{card.codec}-{card.id}"
             if full not in known:

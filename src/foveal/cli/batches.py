@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from foveal.cli.options import available_cores
 from foveal.cli.show import outcome_json, summary_line
+from foveal.threads import MOST_WORKERS, available_cores
 
 if TYPE_CHECKING:
     from foveal.batch import BatchJob, BatchPlan, Outcome
@@ -38,7 +38,9 @@ def show_batch(
                 console.print(f"error: {outcome.name}: {outcome.reason}")
             progress.advance(task)
 
-        summary = run_batch(plan, worker, workers=workers or available_cores(), on_done=tell, overwrite=overwrite)
-    print(summary_line(summary, verb), file=sys.stderr if as_json else sys.stdout)
+        summary = run_batch(
+            plan, worker, workers=workers or min(available_cores(), MOST_WORKERS), on_done=tell, overwrite=overwrite
+        )
+    print(summary_line(summary, verb, plan.note), file=sys.stderr if as_json else sys.stdout)
     if summary.failed:
         raise typer.Exit(1)

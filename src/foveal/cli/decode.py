@@ -38,7 +38,8 @@ def decode(
     A folder is a batch of PNG files: finished ones are skipped when the command is run again, and a file that
     fails does not stop the others. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
-    from foveal.files import DecodeRequest, decode_batch, decode_file
+    from foveal.files import DecodeRequest, decode_file
+    from foveal.folders import decode_batch
     from foveal.sources import is_folder
 
     request = DecodeRequest(make_limits(max_pixels), threads, bands, parse_crop(crop), allow_partial)

@@ -18,7 +18,6 @@ from foveal.cli.options import (
     parse_chroma,
     parse_color,
     parse_target,
-    read_importance,
 )
 from foveal.cli.show import encoded_line, json_line, stream_for
 
@@ -45,14 +44,21 @@ def encode(
         float | None, typer.Option(metavar="DB", help="Search for the smallest file of at least DB dB (RGB).")
     ] = None,
     chroma: Annotated[str | None, typer.Option(metavar="FORMAT", help="400, 420, 422 or 444, where the codec has it.")] = None,
-    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The codec's own name for speed against size.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The codec's own name for speed against size, or for what its weights were trained for."
+        ),
+    ] = None,
     background: Annotated[
         str | None, typer.Option(metavar="'#rrggbb'", help="Lay a transparent picture over this colour.")
     ] = None,
     importance: Annotated[
         str | None,
         typer.Option(
-            metavar="MAP", help="Where the bits shall go: a picture of any size, white matters most, or a .npy of 0..1."
+            metavar="MAP",
+            help="Where the bits shall go: a picture of any size, white matters most, or a .npy of 0..1; or a folder of maps, "
+            "each with its picture's stem.",
         ),
     ] = None,
     hold_rate: Annotated[
@@ -76,10 +82,12 @@ def encode(
     Set at most one of --quality, --target-bpp, --target-size and --target-psnr. A size target is never exceeded.
 
     A folder is a batch: OUT is a folder too, finished files are skipped when the command is run again, and a
-    picture that fails does not stop the others. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
+    picture that fails does not stop the others. With a folder of maps, a picture that has none is coded without; the
+    summary says how many. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.codecs.base import EncodeSettings
-    from foveal.files import EncodeRequest, encode_batch, encode_file
+    from foveal.files import EncodeRequest, encode_file
+    from foveal.folders import encode_batch
     from foveal.sources import is_folder
 
     given = sum(value is not None for value in (quality, target_bpp, target_size, target_psnr))
@@ -87,7 +95,6 @@ def encode(
         raise typer.BadParameter("set only one of --quality, --target-bpp, --target-size and --target-psnr")
     folder = is_folder(source)
     name, suffix = choose_codec(codec, "" if folder else output)
-    limits = make_limits(max_pixels)
     request = EncodeRequest(
         codec=name,
         settings=EncodeSettings(
@@ -96,14 +103,14 @@ def encode(
             preset,
             suffix,
             threads,
-            None if importance is None else read_importance(importance, limits),
-            hold_rate,
-            tile,
+            hold_rate=hold_rate,
+            tile=tile,
         ),
         target=parse_target(target_bpp, target_size, target_psnr),
         background=parse_color(background),
         verify=verify,
-        limits=limits,
+        limits=make_limits(max_pixels),
+        importance=importance,
     )
     if folder:
         batch = encode_batch(source, output, request)

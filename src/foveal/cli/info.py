@@ -21,7 +21,7 @@ def info(
 
     A file that cannot be read does not stop the others. Status: 0 all read, 1 something failed.
     """
-    from foveal.codecs.opening import describe_file
+    from foveal.codecs.sniff import describe_file
     from foveal.sources import read_source
 
     limits, failed = make_limits(max_pixels), False

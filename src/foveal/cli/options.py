@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
-import numpy as np
-import numpy.typing as npt
 import typer
-from numpy.lib.format import open_memmap
 
 from foveal.codecs.base import Chroma, Region
 from foveal.codecs.search import Target, parse_size
-from foveal.errors import FormatError, InputError, SettingsError, UnsupportedError
+from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
-from foveal.sources import PIPE, read_source
+from foveal.sources import PIPE
+from foveal.threads import MOST_THREADS, MOST_WORKERS
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line, instead of text.")]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Threads that one picture may use. Default: the codec's own choice, 1 in a batch."),
+    typer.Option(
+        min=1,
+        max=MOST_THREADS,
+        metavar="N",
+        help="Threads that one picture may use. Default: the codec's own choice, 1 in a batch.",
+    ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Processes that work on a batch at the same time. Default: one for each core."),
+    typer.Option(
+        min=1, max=MOST_WORKERS, metavar="N", help="Processes that work on a batch at the same time. Default: one for each core."
+    ),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Also replace files that no batch of foveal wrote, and an input by its own output.")
@@ -95,46 +99,6 @@ def parse_crop(text: str | None) -> Region | None:
     return Region(x, y, width, height)
 
 
-def read_importance(file: str, limits: Limits) -> npt.NDArray[np.float32]:
-    """An importance map ``(rows, columns)``: the numbers of a .npy file, or the luma of a picture, 0..1.
-
-    Raises:
-        InputError: it cannot be read. LimitError: it is larger than a picture may be. SettingsError: standard input.
-    """
-    if file == PIPE:
-        raise SettingsError("importance -; a map is read from a file: name one")
-    if file.lower().endswith(".npy"):
-        return _numbers(file, limits)
-    from PIL import Image
-
-    from foveal.media.image_io import read_picture
-
-    data = read_source(file, limits)
-    try:
-        picture = read_picture(data, limits)
-    except (FormatError, UnsupportedError, InputError) as error:
-        raise InputError(f"cannot read the importance map {file}: {error}") from error
-    if picture.alpha is not None and picture.alpha.min() < 255:
-        raise InputError(
-            f"the importance map {file} is transparent in places; white matters most, black least: save it without alpha"
-        )
-    luma = picture.samples[:, :, 0] if picture.is_gray else np.asarray(Image.fromarray(picture.samples).convert("L"))
-    return luma.astype(np.float32) / np.float32(255)
-
-
-def _numbers(file: str, limits: Limits) -> npt.NDArray[np.float32]:
-    try:
-        found: npt.NDArray[Any] = open_memmap(file, mode="r")  # mapped: its header alone allocates nothing
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise InputError(f"cannot read {file}: {error}; numpy.save writes such files") from error
-    if found.ndim != 2 or found.dtype.kind not in "fiub":
-        raise InputError(f"{file} holds {found.dtype} of shape {found.shape}; an importance map is numbers in (rows, columns)")
-    limits.check_size(found.shape[1], found.shape[0])
-    return np.array(found, np.float32)
-
-
 def parse_qualities(text: str | None) -> tuple[float, ...] | None:
     """Numbers between commas. Raises SettingsError: anything else."""
     if text is None:
@@ -143,8 +107,3 @@ def parse_qualities(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise SettingsError(f"qualities {text!r}; numbers of 1..100 between commas are needed, such as 10,30,50") from error
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -38,10 +38,11 @@ def encoded_line(report: EncodeReport) -> str:
     """Such as ``photo.fvl: frequency, 38612 bytes, 0.786 bpp, quality 42.1, 0.31 s``."""
     found = f" ({report.reached}; {report.passes} passes)" if report.reached else ""
     checked = ", verified" if report.verified else ""
+    mapped = f", map {report.importance}" if report.importance else ""
     native = "" if report.parameter == "quality" else f" ({report.parameter} {report.parameter_value:.4g})"
     return (
         f"{report.output}: {report.codec}, {report.bytes} bytes, {report.bpp:.3f} bpp, quality {report.quality:.4g}{native}, "
-        f"{report.encode_s:.2f} s{checked}{found}"
+        f"{report.encode_s:.2f} s{mapped}{checked}{found}"
     )
 
 
@@ -66,7 +67,8 @@ def info_json(file: str, about: FileInfo) -> str:
 def info_text(file: str, about: FileInfo) -> str:
     """A block of lines for one file; what its format does not hold is left out."""
     bpp = 8 * about.bytes / (about.width * about.height)
-    kind = {1: "gray", 3: "RGB"}.get(about.channels, f"{about.channels} channels") + " with alpha" * about.alpha
+    kind = {1: "gray", 3: "RGB"}.get(about.channels, f"{about.channels} channels")
+    kind += " with alpha" if about.alpha else " without alpha"
     facts = [
         ("codec", about.codec),
         ("format version", about.format_version),
@@ -102,6 +104,6 @@ def outcome_json(outcome: Outcome[Any]) -> str:
     return json_line({"state": outcome.state, "name": outcome.name, **about, **more, "warnings": outcome.notes})
 
 
-def summary_line(summary: BatchSummary, what: str) -> str:
-    """Such as ``12 encoded, 3 up to date, 1 failed``."""
-    return f"{summary.done} {what}, {summary.skipped} up to date, {len(summary.failed)} failed"
+def summary_line(summary: BatchSummary, what: str, note: str = "") -> str:
+    """Such as ``12 encoded, 3 up to date, 1 failed``, and after a semicolon what is to be noted of all."""
+    return f"{summary.done} {what}, {summary.skipped} up to date, {len(summary.failed)} failed" + (f"; {note}" if note else "")

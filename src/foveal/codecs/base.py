@@ -16,7 +16,7 @@ from foveal.codecs.settings import Region as Region
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
-from foveal.threads import thread_limit
+from foveal.threads import MOST_THREADS, check_count, thread_limit
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class CodecInfo:
 
     id: frozen for ever; written into .fvl files. suffixes: the first is the default one.
     chroma: the chroma formats that the back end really has, the default first; empty if it has no such setting.
-    presets: the back end's own names for speed against size, the default first; empty if it has none.
+    presets: the back end's own names for speed against size, or those of a learned codec's sets of weights, each for what they
+    were trained for; the default first; empty if it has none.
     bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
     coded in tiles, so that a part of the picture is read alone. importance: whether a map can move bits inside the picture.
     needs: the packages to install, as pip spells them.
@@ -77,6 +78,35 @@ class CodecInfo:
     tiles: bool = False
     importance: bool = False
 
+    def checked(self, settings: EncodeSettings) -> EncodeSettings:
+        """The settings with the codec's defaults in place of None (but threads); ``quality`` is not looked at.
+
+        Raises:
+            SettingsError: a setting that the codec does not have, or out of range.
+        """
+        if settings.chroma is not None and settings.chroma not in self.chroma:
+            raise SettingsError(f"{self.name} has no chroma {settings.chroma!r}; {_choice(self.chroma)}")
+        if settings.preset is not None and settings.preset not in self.presets:
+            raise SettingsError(f"{self.name} has no preset {settings.preset!r}; {_choice(self.presets)}")
+        if settings.suffix is not None and settings.suffix not in self.suffixes:
+            raise SettingsError(f"{self.name} does not write {settings.suffix!r}; {_choice(self.suffixes)}")
+        _check_threads(settings.threads)
+        return replace(
+            settings,
+            chroma=settings.chroma or next(iter(self.chroma), None),
+            preset=settings.preset or next(iter(self.presets), None),
+            suffix=settings.suffix or self.suffixes[0],
+            importance=_checked_importance(settings, self),
+            tile=_checked_tile(settings.tile, self),
+        )
+
+    def check_importance(self) -> None:
+        """Raises SettingsError if no map can move bits in this codec's files."""
+        if not self.importance:
+            raise SettingsError(
+                f"{self.name} has no importance map; leave it out, or choose a codec that `foveal codecs` lists with one"
+            )
+
 
 @dataclass(frozen=True)
 class BandInfo:
@@ -95,7 +125,8 @@ class BandInfo:
 class FileInfo:
     """What a file says of itself. Fields that a format does not hold are None or empty.
 
-    parameter: the codec's own quality parameter, as it can be read back from the file, such as ``quality 40``.
+    alpha: whether the decoded picture has one. parameter: the codec's own quality parameter, as it can be read back from the
+    file, such as ``quality 40``.
     tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
     missing_units: how many a cut file lacks of the units (one a band and tile) that it announces.
     """
@@ -150,25 +181,7 @@ class Codec(ABC):
     @final
     def prepare(self, picture: Picture, settings: EncodeSettings = EncodeSettings()) -> Prepared:
         """Does the work that is the same for every quality; ``settings.quality`` is not looked at. Raises as ``encode``."""
-        info = self.info
-        if settings.chroma is not None and settings.chroma not in info.chroma:
-            raise SettingsError(f"{info.name} has no chroma {settings.chroma!r}; {_choice(info.chroma)}")
-        if settings.preset is not None and settings.preset not in info.presets:
-            raise SettingsError(f"{info.name} has no preset {settings.preset!r}; {_choice(info.presets)}")
-        if settings.suffix is not None and settings.suffix not in info.suffixes:
-            raise SettingsError(f"{info.name} does not write {settings.suffix!r}; {_choice(info.suffixes)}")
-        _check_threads(settings.threads)
-        return self._prepare(
-            picture,
-            replace(
-                settings,
-                chroma=settings.chroma or next(iter(info.chroma), None),
-                preset=settings.preset or next(iter(info.presets), None),
-                suffix=settings.suffix or info.suffixes[0],
-                importance=_checked_importance(settings, info),
-                tile=_checked_tile(settings.tile, info),
-            ),
-        )
+        return self._prepare(picture, self.info.checked(settings))
 
     @abstractmethod
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
@@ -223,8 +236,8 @@ def _choice(allowed: tuple[str, ...]) -> str:
 
 
 def _check_threads(threads: int | None) -> None:
-    if threads is not None and (not isinstance(threads, int) or threads < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SettingsError(f"threads = {threads!r}; a whole number, 1 or more, is needed")
+    if threads is not None:
+        check_count("threads", threads, MOST_THREADS)
 
 
 def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArray[np.float32] | None:
@@ -232,10 +245,7 @@ def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArra
         if settings.hold_rate:
             raise SettingsError("hold_rate without an importance map; give a map too, or leave hold_rate out")
         return None
-    if not info.importance:
-        raise SettingsError(
-            f"{info.name} has no importance map; leave it out, or choose a codec that `foveal codecs` lists with one"
-        )
+    info.check_importance()
     given = np.asarray(settings.importance)
     if given.dtype.kind not in "fiub" or given.ndim != 2 or not given.size:
         raise SettingsError(

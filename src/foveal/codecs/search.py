@@ -91,6 +91,12 @@ def parse_size(text: str) -> int:
     return size
 
 
+def check_target(settings: EncodeSettings) -> None:
+    """Raises SettingsError if the settings and a target ask for two sizes."""
+    if settings.hold_rate:
+        raise SettingsError("hold_rate with a target; the target alone decides the size: leave hold_rate out")
+
+
 def encode_to_target(
     codec: Codec, picture: Picture, settings: EncodeSettings, target: Target, limits: Limits = DEFAULT_LIMITS
 ) -> Encoded:
@@ -103,8 +109,7 @@ def encode_to_target(
         TargetError: even quality 1 is too large, or even quality 100 not good enough. SettingsError: ``hold_rate`` is set.
         Else as ``codec.encode``.
     """
-    if settings.hold_rate:
-        raise SettingsError("hold_rate with a target; the target alone decides the size: leave hold_rate out")
+    check_target(settings)
     prepared = codec.prepare(picture, settings)
     budget = target.budget_bytes(picture.width * picture.height)
     if budget is None:

@@ -43,12 +43,20 @@ class Region:
     width: int
     height: int
 
+    def check(self) -> None:
+        """Raises SettingsError if no picture holds such a part."""
+        if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1:
+            raise SettingsError(f"crop {self}; x and y of 0 or more, and a width and height of 1 or more are needed")
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width},{self.height}"
+
     def check_within(self, width: int, height: int) -> None:
         """Raises SettingsError if a picture of this size does not hold all of the part, or the part is empty."""
         inside = self.x >= 0 and self.y >= 0 and self.x + self.width <= width and self.y + self.height <= height
         if not inside or self.width < 1 or self.height < 1:
             raise SettingsError(
-                f"crop {self.x},{self.y},{self.width},{self.height}; the picture is {width}x{height}, and the crop must lie inside "
+                f"crop {self}; the picture is {width}x{height}, and the crop must lie inside "
                 "and hold at least one pixel: give x,y,width,height to match"
             )
 

@@ -1,11 +1,12 @@
-"""Which codec wrote a file, by its first bytes alone."""
+"""Which codec wrote a file, by its first bytes alone; the file may be cut, or mapped and large: no more than needed is read."""
 
 from __future__ import annotations
 
-from foveal.codecs.base import Codec
-from foveal.codecs.registry import codec_by_id, codec_by_name
+from foveal.codecs.base import Codec, FileInfo
+from foveal.codecs.learned.symbols import describe_learned
+from foveal.codecs.registry import all_codecs, codec_by_id, codec_by_name
 from foveal.container.format import SIGNATURE
-from foveal.container.reader import read_container
+from foveal.container.reader import read_first_head
 from foveal.errors import NotFovealError
 from foveal.limits import DEFAULT_LIMITS, Limits
 
@@ -15,18 +16,28 @@ _ISO_BRANDS = {b"avif": "avif", b"avis": "avif"}
 _MP4_ENTRIES = ((b"hvc1", "hevc"), (b"hev1", "hevc"), (b"av01", "av1"), (b"vvc1", "vvc"), (b"vvi1", "vvc"))
 
 
-def codec_of(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Codec:
-    """The codec that decodes ``data``.
+def codec_of(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Codec:
+    """The codec that decodes ``data``; of a .fvl file nothing behind HEAD is looked at.
 
     Raises:
         NotFovealError: no codec writes files that begin so. FormatError, UnsupportedError: a .fvl file whose head cannot be read.
     """
-    if data.startswith(SIGNATURE):
-        return codec_by_id(read_container(data, limits).head.codec)
-    if (name := _standard_name(data)) is None:
-        begin = data[:12].hex(" ") or "nothing"
+    if bytes(data[: len(SIGNATURE)]) == SIGNATURE:
+        return codec_by_id(read_first_head(data, limits).codec)
+    if (name := _standard_name(bytes(data))) is None:
+        begin = bytes(data[:12]).hex(" ") or "nothing"
         raise NotFovealError(f"no codec writes a file that begins with {begin}; `foveal codecs` lists what foveal reads")
     return codec_by_name(name)
+
+
+def describe_file(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+    """What any file says of itself; a learned codec, and torch with it, is not loaded for that. Raises as ``Codec.describe``."""
+    if data.startswith(SIGNATURE):
+        codec_id = read_first_head(data, limits).codec
+        for info in all_codecs():
+            if info.learned and info.id == codec_id:
+                return describe_learned(info, data, limits)
+    return codec_of(data, limits).describe(data, limits)
 
 
 def _standard_name(data: bytes) -> str | None:

@@ -62,7 +62,10 @@ def card(shipped: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("weights")
     data = save({name: t.contiguous() for name, t in shipped.items()})
     text = "untrained, for tests"
-    made = Card("h", "hyperprior", weights_id(data), True, asdict(CONFIG), text, text, text, 0, 0.0, text, text, text)
+    made = Card(
+        name="h", codec="hyperprior", id=weights_id(data), default=True, config=asdict(CONFIG), data=text, data_terms=text,
+        recipe=text, steps=0, minutes=0.0, machine=text, figures=text, licence=text,
+    )  # fmt: skip
     (folder / "h.safetensors").write_bytes(data)
     (folder / "h.json").write_text(json.dumps(asdict(made)))
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.learned.factorized import LogisticMixturePrior
 from foveal.codecs.learned.gains import Gains
 from foveal.codecs.learned.gdn_transforms import (
@@ -36,26 +36,14 @@ from foveal.codecs.learned.gdn_transforms import (
     synthesis_transform,
 )
 from foveal.codecs.learned.layers import add_uniform_noise, round_through
+from foveal.codecs.learned.one_band import OneBandPrepared, padded_pixels, read_one_band
 from foveal.codecs.learned.runtime import inference, ready, run_in_blocks
-from foveal.codecs.learned.symbols import (
-    PARAMETER_MAX,
-    check_symbols,
-    describe_learned,
-    quality_parameter,
-    read_quality,
-    symbols_crc,
-    write_quality,
-)
+from foveal.codecs.learned.symbols import PARAMETER_MAX, check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
-from foveal.container.alpha import read_alpha, write_alpha
-from foveal.container.format import Container, Head, Unit
-from foveal.container.reader import read_container
-from foveal.container.writer import write_container
-from foveal.entropy.coder import BitCounter, SymbolReader, Symbols, SymbolWriter
+from foveal.entropy.coder import SymbolReader, Symbols, SymbolSink
 from foveal.entropy.grid import POSITION_BITS, GridPrior, unit_knots
 from foveal.entropy.tables import Tables
 from foveal.limits import DEFAULT_LIMITS, Limits
-from foveal.media.padding import pad_to_multiple
 from foveal.picture import Picture
 
 
@@ -181,50 +169,24 @@ def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @final
-class GdnPrepared(Prepared):
+class GdnPrepared(OneBandPrepared):
     """A picture after analysis, ready for any quality."""
 
-    def __init__(self, codec: GdnCodec, picture: Picture, settings: EncodeSettings) -> None:
-        self._codec, self._picture = codec, picture
-        self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
-        self._networks = load_networks(default_card(codec.info.name))
-        samples = pad_to_multiple(picture.rgb(), STRIDE)
+    def __init__(self, info: CodecInfo, picture: Picture, settings: EncodeSettings) -> None:
+        self._networks = load_networks(default_card(info.name, settings.preset))
+        super().__init__(info, self._networks.card, picture)
         with inference(settings.threads):
-            x = torch.from_numpy(samples).permute(2, 0, 1)[None].float() / 255
+            x = padded_pixels(picture, STRIDE)
             self._latent = run_in_blocks(self._networks.analysis, x, ANALYSIS_REACH, 1)[0].contiguous().numpy()
 
-    def encode(self, quality: float) -> bytes:
-        parameter = self._parameter(quality)
+    def _code(self, parameter: int, sink: SymbolSink) -> int:
         symbols = self.symbols(parameter)
-        writer = SymbolWriter()
-        writer.put(symbols, self._networks.tables(parameter))
-        return self._file(parameter, Unit(0, symbols_crc(symbols), writer.finish()))
-
-    def size(self, quality: float) -> int:
-        parameter = self._parameter(quality)
-        counter = BitCounter()
-        counter.put(self.symbols(parameter), self._networks.tables(parameter))
-        return len(self._file(parameter, Unit(0, 0, b""))) + counter.size_bytes
-
-    def _parameter(self, quality: float) -> int:
-        return quality_parameter(self._codec.info, quality)
+        sink.put(symbols, self._networks.tables(parameter))
+        return symbols_crc(symbols)
 
     def symbols(self, parameter: int) -> Symbols:
         """The rounded latent ``(channels, height, width)``. A dead zone was tried on held-out photographs: nothing gained."""
         return np.rint(self._latent * self._networks.gain(parameter)).astype(np.int32)
-
-    def _file(self, parameter: int, unit: Unit) -> bytes:
-        picture, card = self._picture, self._networks.card
-        head = Head(
-            self._codec.info.id,
-            bytes.fromhex(card.id),
-            picture.width,
-            picture.height,
-            gray=picture.is_gray,
-            alpha=picture.alpha is not None,
-            parameters=write_quality(parameter),
-        )
-        return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
 
 @final
@@ -233,28 +195,21 @@ class GdnCodec(Codec):
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         DEFAULT_LIMITS.check_size(picture.width, picture.height)
-        return GdnPrepared(self, picture, settings)
+        return GdnPrepared(self.info, picture, settings)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
-        container = read_container(data, limits, partial=settings.allow_partial)
-        head = container.head
-        parameter = read_quality(self.info, head)
-        networks = load_networks(card_of(self.info.name, head.weights))
-        unit = container.units[0]
-        alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
+        file = read_one_band(self.info, data, limits, settings)
+        networks = load_networks(card_of(self.info.name, file.head.weights))
 
-        shape = (networks.step.shape[1], -(-head.height // STRIDE), -(-head.width // STRIDE))
-        reader = SymbolReader(unit.payload)
-        symbols = reader.take(networks.tables(parameter), shape)
-        check_symbols(symbols, unit)
+        shape = (networks.step.shape[1], -(-file.head.height // STRIDE), -(-file.head.width // STRIDE))
+        reader = SymbolReader(file.unit.payload)
+        symbols = reader.take(networks.tables(file.parameter), shape)
+        check_symbols(symbols, file.unit)
         reader.finish()
 
         with inference():
-            latent = torch.from_numpy(symbols.astype(np.float32) * networks.inverse_gain(parameter))[None]
-            x = run_in_blocks(networks.synthesis, latent, SYNTHESIS_REACH, STRIDE)[0, :, : head.height, : head.width]
-            x = x.mean(0, keepdim=True) if head.gray else x
-            samples = (x * 255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
-        return Picture(samples, alpha, container.icc, container.exif)
+            latent = torch.from_numpy(symbols.astype(np.float32) * networks.inverse_gain(file.parameter))[None]
+            return file.picture(run_in_blocks(networks.synthesis, latent, SYNTHESIS_REACH, STRIDE))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         return describe_learned(self.info, data, limits)

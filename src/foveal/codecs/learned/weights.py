@@ -17,19 +17,16 @@ FOLDER = Path(__file__).parents[2] / "weights"
 ID_BYTES = 4
 
 
-@dataclass(frozen=True)
-class Card:
+@dataclass(frozen=True, kw_only=True)
+class WeightsCard:
     """What is known of one set of weights.
 
-    id: the first four bytes of the file's SHA-256, in hexadecimal; .fvl files carry it. default: whether ``encode``
-    uses these weights where its preset is asked for; others of the same codec are kept to decode older files. config: the network's sizes.
+    id: the first four bytes of the file's SHA-256, in hexadecimal. config: the network's sizes.
     recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
     """
 
     name: str
-    codec: str
     id: str
-    default: bool
     config: dict[str, int | float] = field(hash=False)
     data: str
     data_terms: str
@@ -39,7 +36,6 @@ class Card:
     machine: str
     figures: str
     licence: str
-    preset: str | None = None
 
     @property
     def path(self) -> Path:
@@ -47,10 +43,23 @@ class Card:
         return FOLDER / f"{self.name}.safetensors"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Card(WeightsCard):
+    """The card of a codec's weights; .fvl files carry their id.
+
+    default: whether ``encode`` uses these weights where its preset is asked for; others of the same codec are kept to decode older files.
+    """
+
+    codec: str
+    default: bool
+    preset: str | None = None
+
+
 @functools.cache
 def cards() -> tuple[Card, ...]:
-    """The cards of all weights that came with this installation."""
-    return tuple(Card(**json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json")))
+    """The cards of all codecs' weights that came with this installation."""
+    found = (json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json")))
+    return tuple(Card(**values) for values in found if "codec" in values)
 
 
 def default_card(codec: str, preset: str | None = None) -> Card:
@@ -81,7 +90,7 @@ def card_of(codec: str, weights_id: bytes) -> Card:
     )
 
 
-def load_weights(card: Card) -> dict[str, Tensor]:
+def load_weights(card: WeightsCard) -> dict[str, Tensor]:
     """Loads a card's tensors, after checking that the file is the one that the card speaks of.
 
     Raises:

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, final
@@ -37,7 +36,7 @@ from foveal.entropy.coder import BitCounter, SymbolReader, SymbolSink, SymbolWri
 from foveal.entropy.fixed_point import Integers
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
-from foveal.threads import thread_limit
+from foveal.threads import available_cores, thread_limit
 
 _Result = TypeVar("_Result")
 
@@ -226,5 +225,5 @@ def _for_each(items: Sequence[int], work: Callable[[int], _Result], threads: int
     if len(items) == 1:
         with thread_limit(threads):
             return [work(items[0])]
-    with thread_limit(1), ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+    with thread_limit(1), ThreadPoolExecutor(threads or available_cores()) as pool:
         return list(pool.map(work, items))
