@@ -1,6 +1,6 @@
 """Foveal codes images for two readers, people and machines."""
 
-from foveal.api import decode, encode, info
+from foveal.api import analyze, decode, encode, info
 from foveal.codecs.base import Codec, EncodeSettings, FileInfo
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import Target
@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "Target",
     "all_codecs",
+    "analyze",
     "codec_by_name",
     "decode",
     "encode",

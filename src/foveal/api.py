@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import SupportsIndex
+from pathlib import Path
+from typing import TYPE_CHECKING, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
 from foveal.codecs.base import Chroma, DecodeSettings, EncodeSettings, FileInfo, Region
-from foveal.codecs.opening import describe_file, open_codec
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
+from foveal.codecs.sniff import codec_of, describe_file
 from foveal.errors import InputError, PictureError, SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
+
+if TYPE_CHECKING:
+    from foveal.tasks.pixel import PixelTask
+    from foveal.tasks.results import Result
 
 
 def encode(
@@ -76,12 +81,31 @@ def decode(
     settings = DecodeSettings(bands, None if crop is None else _region(crop), allow_partial)
     view = data if isinstance(data, memoryview) and data.c_contiguous else _bytes(data)
     view = view if isinstance(view, bytes) else view.cast("B")
-    return open_codec(view, limits).decode(view, limits, settings)
+    return codec_of(view, limits).decode(view, limits, settings)
 
 
 def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     """What a file says of itself; no samples are decoded where the format allows. Raises as ``decode``."""
     return describe_file(_bytes(data), limits)
+
+
+def analyze(
+    picture: Picture | str | Path, *, network: str | PixelTask, task: str | None = None, record: str | Path | None = None
+) -> Result:
+    """What a network says of a picture, or of a file that foveal reads or decodes: ``ClassScores``, ``Boxes``, ``ClassMap`` or ``Joints``.
+
+    ``network`` is spelled as ``onnx:FILE``, ``tflite:FILE``, ``torch:MODULE:FACTORY``, ``hf:NAME`` or ``builtin:NAME``; for many
+    pictures open it once, by ``foveal.tasks.opening.open_task``. ``task`` is what it must answer. ``record`` says what it is given.
+
+    Raises:
+        NetworkError: it cannot be opened, fails, answers another task, or is not what its record says.
+        FovealError: the picture cannot be read. MissingDependencyError: a library has to be installed.
+    """
+    from foveal.tasks.analysis import analyze_picture, check_task
+    from foveal.tasks.opening import open_task
+
+    opened = open_task(network, None if record is None else Path(record)) if isinstance(network, str) else network
+    return analyze_picture(picture, check_task(opened, task))
 
 
 def _region(crop: Sequence[SupportsIndex]) -> Region:

@@ -18,6 +18,8 @@
     ├── PictureError           samples of a shape, type or size that cannot be coded
     ├── InputError             a file of samples that cannot be read or written
     ├── BackendError           a foreign library or program failed
+    ├── NetworkError           a task network that cannot be loaded, fails, or is not what its record says
+    ├── LabelError             labels that are wrong, or that do not belong to the picture or the network
     ├── CurveError             rate-distortion curves that cannot be compared
     └── RecipeError            a training recipe or its data is wrong
 
@@ -89,6 +91,14 @@ class InputError(FovealError):
 
 class BackendError(FovealError):
     """A foreign library or program failed."""
+
+
+class NetworkError(FovealError):
+    """A task network that cannot be loaded, fails, or is not what its record says."""
+
+
+class LabelError(FovealError):
+    """Labels that are wrong, or that do not belong to the picture or the network."""
 
 
 class CurveError(FovealError):

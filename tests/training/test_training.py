@@ -22,14 +22,15 @@ from foveal.errors import RecipeError
 from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 from foveal.training import loop
-from foveal.training.config import DataConfig, TrainConfig, read_recipe
+from foveal.training.config import CodecConfig, DataConfig, read_recipe
 from foveal.training.data import RandomCrops, load_photos
 from foveal.training.export import Provenance, export_run
 from foveal.training.loop import learning_rate, load_initial, train
-from foveal.training.models import trainable
+from foveal.training.models import build_model, trainable
+from foveal.training.subjects import subject_of
 
 ROOT = Path(__file__).parents[2]
-TINY = TrainConfig(
+TINY = CodecConfig(
     "gdn", steps=6, batch=2, crop=64, warmup_steps=1, prior_rate_factor=10.0, model={"channels": 48, "latent_channels": 64},
     data=DataConfig("*.png", held_out_every=3),
 )  # fmt: skip
@@ -73,9 +74,9 @@ def test_missing_recipes_codecs_and_photos_are_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="holds 0 pictures"):
         train(TINY, tmp_path, tmp_path / "run", minutes=1)
     with pytest.raises(RecipeError, match="jpeg"):
-        loop.build_model("jpeg", {})
+        build_model("jpeg", {})
     with pytest.raises(RecipeError, match="unknown key 'depth'"):
-        loop.build_model("gdn", {"depth": 3})
+        build_model("gdn", {"depth": 3})
 
 
 def test_a_run_stops_goes_on_and_exports(photos: Path, photo: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,11 +124,12 @@ def test_training_lowers_the_loss_and_the_bits_estimate_matches_the_file(photo: 
     torch.manual_seed(0)
     model = GdnModel(GdnConfig(channels=48, latent_channels=64))
     config = dataclasses.replace(TINY, warmup_steps=1, learning_rate=1e-3)
-    optimizer, average = loop.make_optimizer(model, config), GdnModel(model.config)
+    subject = subject_of(config)
+    optimizer, average = loop.make_optimizer(model, subject), GdnModel(model.config)
     batch = np.stack([photo.samples[:96, :96], photo.samples[96:192, 96:192]])
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * group["factor"]
-    losses = [loop.train_step(model, model, average, optimizer, batch, config, step) or 0.0 for step in range(25)]
+    losses = [loop.train_step(model, model, average, optimizer, batch, subject, step) or 0.0 for step in range(25)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
@@ -142,9 +144,10 @@ def test_the_first_weights_already_code_pictures(photo: Picture) -> None:
 
 def test_initial_weights_of_another_size_are_refused() -> None:
     small, large = GdnModel(GdnConfig(48, 64)), GdnModel(GdnConfig(48, 80))
-    load_initial(small, "gdn", GdnModel(GdnConfig(48, 64)).state_dict())
-    with pytest.raises(RecipeError, match="do not fit"):
-        load_initial(large, "gdn", small.state_dict())
+    subject = subject_of(TINY)
+    load_initial(small, subject, GdnModel(GdnConfig(48, 64)).state_dict())
+    with pytest.raises(RecipeError, match=r"do not fit gdn of the recipe's sizes.*start from weights of gdn"):
+        load_initial(large, subject, small.state_dict())
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -158,12 +161,12 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
 def test_crops_are_of_the_photographs(photos: Path) -> None:
     training, held_out = load_photos(photos, TINY.data, least_side=64)
     assert (len(training), len(held_out)) == (2, 2)
-    batch = RandomCrops(training, batch=5, crop=64, seed=3).next()
+    batch = RandomCrops(training, batch=5, crop=64, seed=3).at(0)
     assert batch.shape == (5, 64, 64, 3)
-    assert (batch == RandomCrops(training, batch=5, crop=64, seed=3).next()).all()
+    assert (batch == RandomCrops(training, batch=5, crop=64, seed=3).at(0)).all()
 
 
-TINY_FREQUENCY = TrainConfig(
+TINY_FREQUENCY = CodecConfig(
     codec="frequency",
     steps=4,
     batch=2,
@@ -183,8 +186,8 @@ def test_frequency_trains_and_exports_and_trains_on_from_what_it_exported(photos
     provenance = Provenance("tiny", "four cuts of a photograph", "none", "none")
     export_run(TINY_FREQUENCY, tmp_path / "run", tmp_path / "out", provenance)
     shipped = load_file(tmp_path / "out" / "tiny.safetensors")
-    model = loop.build_model("frequency", TINY_FREQUENCY.model)
-    load_initial(model, "frequency", shipped)
+    model = build_model("frequency", TINY_FREQUENCY.model)
+    load_initial(model, subject_of(TINY_FREQUENCY), shipped)
     again = trainable("frequency").freeze(model)
     exact = [name for name in shipped if name.startswith(("prior.", "quantisers."))]
     assert exact

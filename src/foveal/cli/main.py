@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from foveal.cli.analyze import analyze
 from foveal.cli.bench import bench
 from foveal.cli.codecs import codecs
 from foveal.cli.decode import decode
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (encode, decode, info, bench, train, codecs):
+for _verb in (encode, decode, info, analyze, bench, train, codecs):
     app.command()(_verb)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from foveal.cli.options import Json
+from foveal.threads import MOST_THREADS
 
 
 class Device(StrEnum):
@@ -34,7 +35,9 @@ def train(
     minutes: Annotated[
         float, typer.Option(min=0, metavar="M", help="Stop after M minutes. Default: when the recipe's steps are done.")
     ] = math.inf,
-    threads: Annotated[int | None, typer.Option(min=1, metavar="N", help="CPU threads. Default: torch's own choice.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="CPU threads. Default: torch's own choice.")
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to train; auto takes CUDA where it is there.")] = Device.AUTO,
     start: Annotated[
         str | None,
@@ -55,11 +58,24 @@ def train(
     terms: Annotated[
         str, typer.Option(metavar="TEXT", help="For the card: on what terms those photographs may be used.")
     ] = "not said",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="For the card: the preset of `foveal encode` that takes these weights, such as mse or ms-ssim."
+        ),
+    ] = None,
+    figures: Annotated[
+        str, typer.Option(metavar="TEXT", help="For the card: what the weights score, and how that was measured.")
+    ] = "not measured yet",
+    recipe_note: Annotated[
+        str, typer.Option(metavar="TEXT", help="For the card: what the recipe does not say of this run.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Train a learned codec by a recipe, resume a run, or export one.
+    """Train a learned codec, or a network that reads pictures, by a recipe; resume a run, or export one.
 
-    Photographs are all pictures in DIR that the recipe's pattern takes (any, by the recipes that come with foveal).
+    Photographs are all pictures in DIR that the recipe's pattern takes (any, by the recipes that come with foveal);
+    for camvid-segment DIR is CamVid, with the folders train, train_labels, val and val_labels.
     A line a minute tells how it goes; with --json it goes to standard error, and one object at the end says what was done. Stop with Ctrl-C or --minutes: the same command goes on from the last checkpoint.
     """
     if data is None and export is None:
@@ -74,14 +90,22 @@ def train(
         from foveal.training import loop
 
         check_device(device.value)
-        initial = load_initial(start) if start else None
+        initial = load_initial(start, config.trains) if start else None
         progress = loop.train(config, data, run, minutes=minutes, device=device.value, threads=threads, initial=initial, log=log)
         done |= {"step": progress.step, "steps": config.steps, "minutes": round(progress.minutes, 1)}
         log(f"{run}: step {progress.step} of {config.steps}, {progress.minutes:.1f} minutes in all")
     if export is not None:
         from foveal.training.export import Provenance, export_run
 
-        provenance = Provenance(name or recipe.stem, data=photos, data_terms=terms, recipe=recipe.name)
+        provenance = Provenance(
+            name or recipe.stem,
+            data=photos,
+            data_terms=terms,
+            recipe=recipe.name,
+            figures=figures,
+            preset=preset,
+            recipe_note=recipe_note,
+        )
         card = export_run(config, run, export, provenance, data)
         done |= {"exported": str(export / f"{card.name}.safetensors"), "weights": card.id}
         log(f"exported {card.name}, weights {card.id}, to {export}")

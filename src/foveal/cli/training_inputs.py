@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from foveal.errors import InputError, SettingsError
+from foveal.errors import InputError, RecipeError, SettingsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def load_initial(start: str) -> dict[str, Tensor]:
+def load_initial(start: str, codec: str) -> dict[str, Tensor]:
     """Tensors by name: of the weights that ship under that name, else of a safetensors file or a run's folder.
 
+    ``codec``: the one that the recipe trains.
+
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged. RecipeError: its card says that it is of another codec.
     """
     from safetensors.torch import load_file
 
@@ -23,12 +26,32 @@ def load_initial(start: str) -> dict[str, Tensor]:
     from foveal.training.checkpoint import load_tensors
 
     path = next((card.path for card in cards() if card.name == start), Path(start))
+    found = _trained(path.with_suffix(".json"))
+    if found not in (None, codec):
+        own = " or ".join(card.name for card in cards() if card.codec == codec) or f"those of a run of {codec}"
+        raise RecipeError(
+            f"the weights {start} are of {found}, the recipe trains {codec}; start from {own}, take a recipe of {found}, "
+            "or leave --from out"
+        )
     try:
         return load_tensors(path, "average") if path.is_dir() else load_file(path)
     except Exception as error:  # the library's own error has no type to name
         raise InputError(
             f"cannot read the weights {path}: {error}; a .safetensors file, a run's folder or the name of weights that ship is needed"
         ) from error
+
+
+def _trained(path: Path) -> str | None:
+    """The codec, or the task's network, that the card at ``path`` names; None where there is no card."""
+    try:
+        card: object = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(card, dict):
+        return None
+    values = cast(dict[str, object], card)
+    name = values.get("codec", values.get("network"))
+    return name if isinstance(name, str) else None
 
 
 def check_device(device: str) -> None:

@@ -24,7 +24,7 @@ class Progress:
     machine: str = ""
 
 
-def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam, progress: Progress) -> None:
+def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Writes weights, averaged weights, the optimizer's moments and, last, the progress."""
     folder.mkdir(parents=True, exist_ok=True)
     names = _names(model, optimizer)
@@ -38,7 +38,7 @@ def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.op
     partial.replace(folder / "progress.json")
 
 
-def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
+def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Loads a run into the given objects; a folder without one gives a fresh ``Progress``.
 
     Raises:
@@ -53,7 +53,7 @@ def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.
         raise RecipeError(f"the run in {folder} cannot go on: {reason}; begin another with --run in a new folder") from error
 
 
-def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Adam) -> Progress:
+def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     progress = Progress(**json.loads((folder / "progress.json").read_text()))
     model.load_state_dict(load_tensors(folder, "model"))
     average.load_state_dict(load_tensors(folder, "average"))
@@ -66,7 +66,7 @@ def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch
     return progress
 
 
-def _names(model: nn.Module, optimizer: torch.optim.Adam) -> list[str]:
+def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
     """The parameters' names in the optimizer's order, which goes by groups."""
     name_of = {id(p): name for name, p in model.named_parameters()}
     return [name_of[id(p)] for group in optimizer.param_groups for p in group["params"]]

@@ -21,9 +21,30 @@ class DataConfig:
     held_out_every: int = 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """One training run. ``model`` holds the codec's own sizes and is checked by the codec.
+    """What every run has. ``model`` holds the sizes of what is trained, which checks them.
+
+    weight_decay: how much of themselves weights lose for each unit of the learning rate; biases and factors lose nothing.
+    cpu_bfloat16: whether networks compute in bfloat16 on the CPU too, as they do on CUDA: twice as fast where the processor has it.
+    """
+
+    steps: int
+    batch: int = 8
+    learning_rate: float = 5e-4
+    warmup_steps: int = 500
+    decay_from: float = 0.6
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    weight_decay: float = 0.0
+    cpu_bfloat16: bool = False
+    seed: int = 1
+    model: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class CodecConfig(TrainConfig):
+    """A run that trains a codec on crops of photographs, ``crop`` pixels square.
 
     prior_rate_factor, started_rate_factor: how much faster, or slower, than the rest entropy models learn, and the tensors that
     the model's ``started`` matches, which start as a transform that only wants bending.
@@ -32,27 +53,37 @@ class TrainConfig:
     """
 
     codec: str
-    steps: int
-    batch: int = 8
     crop: int = 192
-    learning_rate: float = 5e-4
     prior_rate_factor: float = 1.0
     started_rate_factor: float = 1.0
-    warmup_steps: int = 500
-    decay_from: float = 0.6
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
     loss_balance: float = 0.5
     distortion: str = "mse"
     band_dropout: float = 0.0
     spatial_quality: float = 0.0
-    seed: int = 1
-    model: dict[str, Any] = field(default_factory=dict[str, Any])
     data: DataConfig = field(default_factory=DataConfig)
 
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return self.codec
 
-def read_recipe(path: Path) -> TrainConfig:
-    """Reads a recipe.
+
+@dataclass(frozen=True)
+class NetworkConfig(TrainConfig):
+    """A run that trains a task's network on labelled pictures, of which it sees ``crop_rows`` x ``crop_columns`` pixels at a time."""
+
+    network: str
+    crop_rows: int = 240
+    crop_columns: int = 320
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return self.network
+
+
+def read_recipe(path: Path) -> CodecConfig | NetworkConfig:
+    """Reads a recipe, of a codec or, where it says ``network``, of a task's network.
 
     Raises:
         RecipeError: the file is missing, is not TOML, or holds a key or a type that is not known.
@@ -65,8 +96,10 @@ def read_recipe(path: Path) -> TrainConfig:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
+    if "network" in values:
+        return build(NetworkConfig, values, str(path))
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
-    return build(TrainConfig, values, str(path))
+    return build(CodecConfig, values, str(path))
 
 
 def build(kind: type[_T], values: dict[str, Any], where: str) -> _T:

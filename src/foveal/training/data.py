@@ -42,26 +42,26 @@ def _load(path: Path) -> Pixels:
 
 @final
 class RandomCrops:
-    """Endless batches of square crops: photographs by area, random place, flips, sometimes halved in size."""
+    """Batches of square crops, each decided by its number: photographs by area, random place, flips, sometimes halved in size."""
 
     def __init__(self, photos: list[Pixels], *, batch: int, crop: int, seed: int) -> None:
         area = np.array([p.shape[0] * p.shape[1] for p in photos], np.float64)
         self._photos, self._odds = photos, area / area.sum()
-        self._batch, self._crop = batch, crop
-        self._random = np.random.default_rng(seed)
+        self._batch, self._crop, self._seed = batch, crop, seed
 
-    def next(self) -> Pixels:
+    def at(self, number: int) -> Pixels:
         """Returns ``(batch, crop, crop, 3)``."""
-        chosen: list[int] = self._random.choice(len(self._photos), self._batch, p=self._odds).tolist()
-        return np.stack([self._cut(self._photos[i]) for i in chosen])
+        chance = np.random.default_rng((self._seed, number))
+        chosen: list[int] = chance.choice(len(self._photos), self._batch, p=self._odds).tolist()
+        return np.stack([self._cut(self._photos[i], chance) for i in chosen])
 
-    def _cut(self, photo: Pixels) -> Pixels:
+    def _cut(self, photo: Pixels, chance: np.random.Generator) -> Pixels:
         """Half-size pictures have no trace of the compression that the originals went through."""
-        halve = min(photo.shape[:2]) >= 2 * self._crop and self._random.random() < 0.3
+        halve = min(photo.shape[:2]) >= 2 * self._crop and chance.random() < 0.3
         side = self._crop * (2 if halve else 1)
-        top, left = self._random.integers(0, [photo.shape[0] - side + 1, photo.shape[1] - side + 1]).tolist()
+        top, left = chance.integers(0, [photo.shape[0] - side + 1, photo.shape[1] - side + 1]).tolist()
         cut = photo[top : top + side, left : left + side]
         if halve:
             quads = cut.reshape(self._crop, 2, self._crop, 2, 3).astype(np.uint16).sum((1, 3))
             cut = ((quads + 2) >> 2).astype(np.uint8)
-        return cut[:, ::-1] if self._random.random() < 0.5 else cut
+        return cut[:, ::-1] if chance.random() < 0.5 else cut

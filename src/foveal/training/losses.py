@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from foveal.codecs.learned.gains import rate_weight
 from foveal.errors import MissingDependencyError, RecipeError
-from foveal.training.config import TrainConfig
+from foveal.training.config import CodecConfig
 from foveal.training.models import RateConfig
 
 _MS_SSIM_WEIGHT = 1300.0
@@ -25,7 +25,7 @@ class RateDistortion:
 
 
 def rate_distortion(
-    x: Tensor, reconstruction: Tensor, bits: Tensor, quality: Tensor, rates: RateConfig, config: TrainConfig
+    x: Tensor, reconstruction: Tensor, bits: Tensor, quality: Tensor, rates: RateConfig, config: CodecConfig
 ) -> RateDistortion:
     """``(bpp + lambda * distortion) / lambda^balance``, the mean over the batch.
 

@@ -1,0 +1,115 @@
+"""``foveal analyze``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foveal.cli.batches import show_batch
+from foveal.cli.options import Json, MaxPixels, Overwrite, Threads, Workers, make_limits
+from foveal.cli.show import json_line, stream_for
+from foveal.errors import FovealError
+
+if TYPE_CHECKING:
+    from foveal.tasks.analysis import AnalyzeReport, AnalyzeRequest
+
+
+def analyze(
+    pictures: Annotated[
+        list[str],
+        typer.Argument(metavar="PICTURE...", help="Pictures or coded files, one folder of them, or - for standard input."),
+    ],
+    network: Annotated[
+        str, typer.Option(metavar="SPEC", help="onnx:FILE, tflite:FILE, torch:MODULE:FACTORY, hf:NAME or builtin:NAME.")
+    ],
+    task: Annotated[
+        str | None, typer.Option(metavar="NAME", help="classify, detect, segment or pose. Default: what the network answers.")
+    ] = None,
+    record: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What the network is given and says. Default: the .toml beside it, or foveal's own."),
+    ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(metavar="OUT", help="Draw what was found: a picture file; for several pictures a folder; - writes PNG."),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N classes or objects, the surest first.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="For a folder: where a JSON file for each picture goes.")] = None,
+    as_json: Json = False,
+    threads: Threads = None,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Ask a network what is in pictures: their class, objects, the class of each pixel, or a person's joints.
+
+    PICTURE is any file that foveal reads or decodes. A network needs a record of what it is given and says (docs/tasks.md).
+    A text lists objects of a score of 0.3 or more and joints of 0.2 or more, JSON lists all; --top chooses by number.
+
+    A picture that fails does not stop the others. A folder is a batch: finished ones are skipped when the command
+    is run again. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
+    """
+    from foveal.sources import is_folder
+    from foveal.tasks.analysis import AnalyzeRequest, analyze_batch
+
+    request = AnalyzeRequest(network, task, record, overlay, top, threads, make_limits(max_pixels))
+    if len(pictures) == 1 and is_folder(pictures[0]):
+        if out is None:
+            raise typer.BadParameter(f"{pictures[0]} is a folder; say with --out DIR where the results go")
+        batch = analyze_batch(pictures[0], out, request, overwrite=overwrite)
+        show_batch(*batch, verb="analyzed", workers=workers, overwrite=overwrite, as_json=as_json)
+        return
+    if out is not None:
+        raise typer.BadParameter("--out is for a folder of pictures; here the results are printed")
+    _analyze_each(pictures, request, overwrite, as_json)
+
+
+def _analyze_each(pictures: list[str], request: AnalyzeRequest, overwrite: bool, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from foveal.tasks.analysis import analyze_file, open_asked
+
+    overlays = _overlays(pictures, request.overlay)
+    opened = open_asked(request)
+    failed = False
+    for picture, overlay in zip(pictures, overlays, strict=True):
+        try:
+            report = analyze_file(picture, opened, replace(request, overlay=overlay), overwrite=overwrite)
+        except FovealError as error:
+            if len(pictures) == 1:
+                raise
+            print(f"error: {picture}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        print(json_line(report) if as_json else _text(report, request.top is not None), file=stream_for(overlay or ""))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _overlays(pictures: list[str], overlay: str | None) -> list[str | None]:
+    """Where each picture is drawn: the file itself, or files in the folder. Raises FovealError: two would be one file."""
+    from foveal.errors import InputError
+
+    if overlay is None or len(pictures) == 1:
+        return [overlay] * len(pictures)
+    folder = Path(overlay)
+    if overlay == "-" or folder.is_file():
+        raise InputError(f"--overlay {overlay}: several pictures need a folder to draw into")
+    paths = [str(folder / (Path(picture).stem + ".png")) for picture in pictures]
+    if twice := next((path for path in paths if paths.count(path) > 1), None):
+        raise InputError(f"two pictures would be drawn into {twice}; analyze them one by one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder}: {error.strerror}") from error
+    return [*paths]
+
+
+def _text(report: AnalyzeReport, every: bool) -> str:
+    from foveal.tasks.answers import finding_lines
+
+    head = f"{report.input}: {report.task} by {report.network}, {report.width}x{report.height}, {report.analyze_s:.2f} s"
+    return "\n".join([head, *(f"  {line}" for line in finding_lines(report.found, every))])

@@ -1,0 +1,113 @@
+"""What a recipe trains, a codec or a task's network: all that the loop, checkpoints and export ask of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from foveal.codecs.learned.weights import WeightsCard
+from foveal.training.config import TrainConfig
+
+B = TypeVar("B")
+C = TypeVar("C", bound=TrainConfig)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a card says beside what the run itself knows.
+
+    name: the file's, without suffix. recipe_note: what the recipe does not say of this run, such as where it departed from it.
+    figures: what the weights score. default, preset: whether ``encode`` takes these weights of a codec, and for which preset.
+    """
+
+    name: str
+    data: str
+    data_terms: str
+    recipe: str
+    figures: str = "not measured yet"
+    licence: str = "Apache-2.0"
+    default: bool = True
+    preset: str | None = None
+    recipe_note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """What a step minimises. told: whether it compares with those of other steps; the log leaves out the rest."""
+
+    value: Tensor
+    told: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """The tensors that ship, and what a card says of how they were made of the run's."""
+
+    tensors: dict[str, Tensor]
+    note: str = ""
+
+
+class Lessons(ABC, Generic[B]):
+    """What a run learns from. summary: of how much it learns and what is held out, for the log."""
+
+    summary: str
+
+    @abstractmethod
+    def batch(self, step: int) -> B:
+        """What a step sees. The step and the seed alone decide, so a run that stopped goes on as if it had not."""
+
+    @abstractmethod
+    def measure(self, model: nn.Module, device: torch.device) -> str:
+        """What the averaged weights score on what is held out, as a line for the log."""
+
+
+class Subject(ABC, Generic[C, B]):
+    """What is trained. name: as in the recipe."""
+
+    name: str
+    config: C
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The model, with random weights. Raises RecipeError: sizes that it does not know."""
+
+    @abstractmethod
+    def read(self, data: Path, seed: int) -> Lessons[B]:
+        """Reads the data. Raises RecipeError: the folder does not serve."""
+
+    @abstractmethod
+    def loss(self, shared: nn.Module, model: nn.Module, batch: B, step: int) -> Loss:
+        """The loss of one batch. shared: the model, or what averages its gradients over several processes; it is what is called."""
+
+    def rate_factor(self, model: nn.Module, parameter: str) -> float:
+        """How much faster a parameter learns than the recipe's rate."""
+        return 1.0
+
+    @abstractmethod
+    def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A state to train on from tensors that ship, or from those of a run. Raises KeyError: tensors of something else."""
+
+    @abstractmethod
+    def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
+        """The tensors that ship. data: what the run learned from, where it is at hand."""
+
+    @abstractmethod
+    def card(self, made: WeightsCard, provenance: Provenance) -> WeightsCard:
+        """The card with what only such weights have."""
+
+    def mixed(self, device: torch.device) -> torch.autocast:
+        """In which networks compute in bfloat16, where the recipe and the device have it so."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or self.config.cpu_bfloat16)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights are."""
+    return next(model.parameters()).device
+
+
+AnySubject = Subject[Any, Any]
