@@ -85,8 +85,8 @@ def test_results_are_means_over_pictures_in_the_compressai_form(tmp_path):
     published = read_published(tmp_path / "results" / "base.json")
     curve = published.curve("psnr_rgb")
     assert curve.bpp == pytest.approx([0.2 * 2**step for step in STEPS])
-    assert curve.quality_db == pytest.approx([28.5 + 3 * step for step in STEPS])
-    assert published.curve("ms_ssim").quality_db[0] == pytest.approx(10)
+    assert curve.quality == pytest.approx([28.5 + 3 * step for step in STEPS])
+    assert published.curve("ms_ssim").quality[0] == pytest.approx(10)
     results = json.loads((tmp_path / "results" / "base.json").read_text())["results"]
     assert sorted(results) == ["bpp", "decoding_time", "encoding_time", "ms-ssim-rgb", "psnr-rgb"]
     assert results["encoding_time"] == [2.0] * 5
@@ -139,7 +139,7 @@ def test_curves_that_cannot_be_compared_say_why(tmp_path):
     above = rows_of("above", offset=40.0)
     report = write_report([write(tmp_path / "r.jsonl", [*rows_of("base"), *falling, *above])], tmp_path, anchor="base")
     fitted = cell(report, "falling", "psnr_rgb")
-    assert fitted.result.basis.fitted
+    assert fitted.result.basis.fit == "pareto"
     assert (fitted.computed, fitted.paired) == (0, 2)
     refused = cell(report, "above", "psnr_rgb")
     assert refused.result is None

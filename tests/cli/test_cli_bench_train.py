@@ -10,6 +10,7 @@ from PIL import Image
 from foveal.bench.plan import parse_codecs
 from foveal.cli.bench_show import choose_anchor, published_files
 from foveal.cli.main import main
+from foveal.codecs.learned.weights import cards
 from foveal.errors import InputError
 
 RECIPE = """
@@ -114,11 +115,35 @@ def test_a_run_is_trained_resumed_and_exported(photos: Path, capsys: pytest.Capt
     assert "exported tiny1" in capsys.readouterr().out
     card = json.loads((out / "tiny1.json").read_text())
     assert (card["data"], card["steps"]) == ("three", 2)
+    assert (card["recipe"], card["figures"], card["preset"]) == ("tiny.toml", "not measured yet", None)
+    said = ["--preset", "ms-ssim", "--figures", "30 dB, by hand", "--recipe-note", "stopped early"]
+    assert main([*base, "--export", str(out), "--name", "tiny2", *said]) == 0
+    capsys.readouterr()
+    card = json.loads((out / "tiny2.json").read_text())
+    assert (card["recipe"], card["figures"], card["preset"]) == ("tiny.toml; stopped early", "30 dB, by hand", "ms-ssim")
     other = ["train", str(recipe), "--run", str(photos.parent / "run2"), "--data", str(photos), "--minutes", "0"]
     assert main([*other, "--from", str(run / "average.safetensors"), "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["steps"] == 2
     assert "from step 0" in printed.err
+
+
+def test_weights_of_another_codec_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    theirs = next(card for card in cards() if card.name == "hyperprior-1")
+    (tmp_path / "bare.safetensors").write_bytes(theirs.path.read_bytes())
+    begin = ["train", str(tmp_path / "tiny.toml"), "--data", str(photos), "--run", str(tmp_path / "run"), "--minutes", "0"]
+    for start in ("hyperprior-1", str(theirs.path)):
+        assert main([*begin, "--from", start]) == 1
+        assert capsys.readouterr().err == (
+            f"error: the weights {start} are of hyperprior, the recipe trains gdn; start from gdn-1, take a recipe of hyperprior, "
+            "or leave --from out\n"
+        )
+    assert main([*begin, "--from", str(tmp_path / "bare.safetensors")]) == 1
+    err = capsys.readouterr().err
+    assert "do not fit gdn" in err
+    assert "start from weights of gdn" in err
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def series_of(rows: Sequence[Row]) -> tuple[Series, ...]:
 
 def finite_part(curve: Curve) -> Curve:
     """The points of a curve whose quality is finite: where all samples came back there is no PSNR to compare."""
-    points = [(bpp, db) for bpp, db in zip(curve.bpp, curve.quality_db, strict=True) if math.isfinite(db)]
+    points = [(bpp, db) for bpp, db in zip(curve.bpp, curve.quality, strict=True) if math.isfinite(db)]
     return Curve(curve.label, tuple(bpp for bpp, _ in points), tuple(db for _, db in points))
 
 

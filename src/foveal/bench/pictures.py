@@ -9,7 +9,7 @@ from typing import Final
 
 from foveal.errors import InputError
 
-SUFFIXES: Final = frozenset({".png", ".ppm", ".pgm", ".pnm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg"})
+SUFFIXES: Final = frozenset({".png", ".ppm", ".pgm", ".pnm", ".bmp", ".tif", ".tiff", ".webp", ".jpg", ".jpeg", ".avif"})
 
 
 def find_pictures(folder: Path) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""What a bench runs: which pictures, which codecs with which settings, and where the results go."""
+"""What a bench runs: which pictures, which codecs with which settings, which networks read them, and where the results go."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from foveal.bench.readers import Reader
 from foveal.codecs.base import Chroma, CodecInfo
 from foveal.codecs.registry import all_codecs
 from foveal.errors import SettingsError, UnknownCodecError
@@ -50,7 +51,9 @@ class BenchPlan:
 
     out: the folder of the results; rows go to ``rows.jsonl`` in it, and rows that it holds already are not run again.
     ssim: whether SSIM and MS-SSIM are measured (they need torch). threads: how many each encoder may use.
-    command: what the header says was run; None means this process's own command line.
+    readers: the networks that read each decoded picture, no two with one name. cache: the folder of coded files, kept only
+    where there are readers; None is ``coded`` in out. command: what the header says was run; None means this process's own
+    command line.
 
     Raises:
         SettingsError: two codecs with the same label, no codec or no picture.
@@ -62,12 +65,16 @@ class BenchPlan:
     ssim: bool = True
     threads: int | None = None
     command: str | None = None
+    readers: tuple[Reader, ...] = ()
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
-        labels = [run.label for run in self.codecs]
+        labels = [run.label for run in self.codecs] + [reader.task.label for reader in self.readers]
         twice = sorted({label for label in labels if labels.count(label) > 1})
         if twice:
-            raise SettingsError(f"{', '.join(twice)} is asked for twice; name each codec with its settings once")
+            raise SettingsError(
+                f"{', '.join(twice)} is asked for twice; name each codec with its settings, and each network, once"
+            )
         if not self.pictures or not self.codecs:
             raise SettingsError(f"{len(self.pictures)} pictures and {len(self.codecs)} codecs; one or more of each are needed")
 
@@ -75,6 +82,11 @@ class BenchPlan:
     def rows_path(self) -> Path:
         """The file of the rows."""
         return self.out / "rows.jsonl"
+
+    @property
+    def cache_path(self) -> Path:
+        """The folder of coded files."""
+        return self.cache or self.out / "coded"
 
 
 def default_qualities(info: CodecInfo) -> tuple[float, ...]:

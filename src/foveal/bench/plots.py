@@ -24,10 +24,14 @@ _FINE_TICKS: Final = tuple(digit * 10.0**power for power in range(-4, 4) for dig
 
 @dataclass(frozen=True)
 class Line:
-    """One curve of a plot, and where it comes from: this run, an earlier measurement, or a publication."""
+    """One curve of a plot, and where it comes from: this run, an earlier measurement, or a publication.
+
+    spread: an interval of each point, in the order of the curve's points, drawn as a bar.
+    """
 
     curve: Curve
     origin: Origin
+    spread: tuple[tuple[float, float], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,10 @@ def styles_of(lines: Sequence[Line]) -> tuple[Style, ...]:
     return tuple(styles)
 
 
-def draw_png(lines: Sequence[Line], title: str, axis: str) -> bytes:
+def draw_png(lines: Sequence[Line], title: str, axis: str, *, level: tuple[float, str] | None = None) -> bytes:
     """A PNG of quality over bits per pixel (logarithmic), the legend beside it. Points must be finite.
+
+    level: a quality that is drawn as a line across, and its name.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -72,7 +78,7 @@ def draw_png(lines: Sequence[Line], title: str, axis: str) -> bytes:
     FigureCanvasAgg(figure)
     axes = cast("Any", figure.add_subplot())
     for line, style in zip(lines, styles_of(lines), strict=True):
-        points = sorted(zip(line.curve.bpp, line.curve.quality_db, strict=True))
+        points = sorted(zip(line.curve.bpp, line.curve.quality, strict=True))
         axes.plot(
             [bpp for bpp, _ in points],
             [db for _, db in points],
@@ -86,6 +92,10 @@ def draw_png(lines: Sequence[Line], title: str, axis: str) -> bytes:
             markeredgewidth=0.5,
             zorder=3 if line.origin == "run" else 2,
         )
+        for bpp, (low, high) in zip(line.curve.bpp, line.spread or (), strict=False):
+            axes.plot([bpp, bpp], [low, high], color=style.color, linewidth=1, alpha=0.35, zorder=1)
+    if level is not None:
+        axes.axhline(level[0], color="#555555", linewidth=1, linestyle=(0, (1, 2)), label=level[1], zorder=1)
     _dress(axes, title, axis, [bpp for line in lines for bpp in line.curve.bpp])
     out = io.BytesIO()
     cast("Any", figure).savefig(out, format="png", metadata={"Software": None})

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Final
+from typing import Final, cast
 
-from foveal.bench import tables
+from foveal.bench import accuracy_tables, tables
+from foveal.bench.accuracy import accuracies
 from foveal.bench.curves import TITLES, Metric, Published, Series, finite_part, read_measured, read_published, series_of
 from foveal.bench.pages import Page, Plot, to_html, to_markdown
 from foveal.bench.plots import Line, draw_png
-from foveal.bench.rows import Header, read_rows, select_latest
+from foveal.bench.rows import Header, read_rows, select_latest, select_readings
 from foveal.bench.summary import Contender, Summary, bd_table, failures_of, find_contender, time_table
 from foveal.errors import InputError
 from foveal.media.output import write_whole
 from foveal.metrics.bd import Interpolation
+from foveal.tasks.scorings import scoring
 
 _PLOTS: Final[tuple[tuple[Metric, str, str], ...]] = (
     ("psnr_rgb", "rd_psnr.png", "PSNR (RGB), dB"),
@@ -47,12 +49,13 @@ def write_report(
     published: Sequence[Path] = (),
     measured: Path | None = None,
     method: Interpolation = "pchip",
-    title: str = "Rate and distortion",
+    title: str | None = None,
+    draws: int = 300,
 ) -> Report:
     """Reads files of rows and writes the report into ``out``.
 
     anchor: the curve that BD-rates are against: a label of the rows, ``published:NAME`` (the file's name without .json) or
-    ``measured:CODEC``. time_anchor: the label whose times are 1; None means the anchor if it is of this run, else the first.
+    ``measured:CODEC``. draws: of the bootstrap that gives scores of networks their intervals. time_anchor: the label whose times are 1; None means the anchor if it is of this run, else the first.
 
     Raises:
         InputError: a file that cannot be read or written, or no good row in it. SettingsError: no curve of the anchor's name.
@@ -72,8 +75,12 @@ def write_report(
     pictures = tuple(sorted({row.picture for row in chosen}))
     notes = (*left_out, *_remarks(headers, series, len(pictures), bool(published)))
     bd, times = bd_table(contenders, base, method), time_table(series, times_of)
-    summary = Summary(anchor, times_of, method, pictures, bd, times, failures_of(series), headers, notes)
-    return _write(out, title, summary, contenders, series)
+    readings = select_readings([reading for file in files for reading in file.readings], chosen)
+    accuracy = accuracies(readings, anchor, scoring, draws)
+    failures = failures_of(series, readings)
+    summary = Summary(anchor, times_of, method, pictures, bd, times, failures, headers, notes, accuracy)
+    chosen_title = title or ("Rate, distortion and accuracy" if accuracy else "Rate and distortion")
+    return _write(out, chosen_title, summary, contenders, series)
 
 
 def _write(out: Path, title: str, summary: Summary, contenders: Sequence[Contender], series: Sequence[Series]) -> Report:
@@ -87,6 +94,7 @@ def _write(out: Path, title: str, summary: Summary, contenders: Sequence[Contend
         if lines:
             caption = f"{title}: {TITLES[metric]}, mean of {len(summary.pictures)} pictures"
             plots.append(Plot(name, caption, draw_png(lines, caption, axis)))
+    plots += [accuracy_tables.plot(accuracy) for accuracy in summary.accuracy]
     page = _page(title, summary, tuple(plots))
     results: list[Path] = []
     for one in series:
@@ -97,7 +105,7 @@ def _write(out: Path, title: str, summary: Summary, contenders: Sequence[Contend
     for plot in plots:
         write_whole(out / plot.name, plot.png)
     write_whole(
-        out / "summary.json", (json.dumps(asdict(summary), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        out / "summary.json", (json.dumps(_plain(asdict(summary)), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     )
     write_whole(out / "report.md", to_markdown(page).encode())
     write_whole(out / "report.html", to_html(page).encode())
@@ -111,16 +119,27 @@ def _write(out: Path, title: str, summary: Summary, contenders: Sequence[Contend
     )
 
 
+def _plain(values: object) -> object:
+    """With null for scores that there is nothing to make of, which JSON has no number for."""
+    if isinstance(values, dict):
+        return {key: _plain(value) for key, value in cast("dict[str, object]", values).items()}
+    if isinstance(values, list | tuple):
+        return [_plain(value) for value in cast("list[object]", values)]
+    return None if isinstance(values, float) and math.isnan(values) else values
+
+
 def _page(title: str, summary: Summary, plots: tuple[Plot, ...]) -> Page:
     words = [tables.runs(summary)]
     if summary.failures:
         words.insert(0, tables.failures(summary))
+    read = [accuracy_tables.table(accuracy) for accuracy in summary.accuracy]
+    points = [accuracy_tables.scores(accuracy) for accuracy in summary.accuracy]
     return Page(
         title=title,
         lead=f"{len(summary.pictures)} pictures. Rate is the size of the file on disk, headers included.",
         notes=summary.notes,
         plots=plots,
-        figures=(tables.bd_rates(summary), tables.times(summary)),
+        figures=(*read, tables.bd_rates(summary), tables.times(summary), *points),
         words=tuple(words),
     )
 
@@ -162,10 +181,10 @@ def _compressai_json(series: Series) -> str | None:
         return None
     points = [series.at(quality, names) for quality in series.settings()]
     psnr = series.mean_curve("psnr_rgb", names)
-    kept = [index for index, value in enumerate(psnr.quality_db) if math.isfinite(value)]
+    kept = [index for index, value in enumerate(psnr.quality) if math.isfinite(value)]
     results: dict[str, list[float]] = {
         "bpp": [psnr.bpp[index] for index in kept],
-        "psnr-rgb": [psnr.quality_db[index] for index in kept],
+        "psnr-rgb": [psnr.quality[index] for index in kept],
         "encoding_time": [fmean(row.encode_s or 0.0 for row in points[index]) for index in kept],
         "decoding_time": [fmean(row.decode_s or 0.0 for row in points[index]) for index in kept],
     }

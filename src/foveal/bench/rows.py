@@ -1,4 +1,6 @@
-"""The results of a bench on disk: JSON Lines, a header for each run and then a row for each picture, codec and quality."""
+"""The results of a bench on disk: JSON Lines, a header for each run, then a row for each picture, codec and quality, and a
+reading for each network that read the row's picture.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, cast
 
+from foveal.bench.readings import Reading
 from foveal.errors import InputError
 
 SCHEMA: Final = 1
@@ -70,15 +73,19 @@ class RowFile:
 
     headers: tuple[Header, ...]
     rows: tuple[Row, ...]
+    readings: tuple[Reading, ...] = ()
 
 
-def to_line(record: Header | Row) -> bytes:
+_KINDS: Final[dict[str, type[Header] | type[Row] | type[Reading]]] = {"header": Header, "row": Row, "reading": Reading}
+
+
+def to_line(record: Header | Row | Reading) -> bytes:
     """One line of the file, with its newline."""
     data = asdict(record)
     for key in ("psnr_rgb_db", "psnr_y_db"):
         if data.get(key) == math.inf:
             data[key] = None
-    kind = "header" if isinstance(record, Header) else "row"
+    kind = next(name for name, kind in _KINDS.items() if isinstance(record, kind))
     return json.dumps({"kind": kind, "schema": SCHEMA, **data}, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
@@ -90,6 +97,7 @@ def read_rows(path: Path) -> RowFile:
     """
     headers: list[Header] = []
     rows: list[Row] = []
+    readings: list[Reading] = []
     lines = _read(path).split(b"\n")
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -102,9 +110,11 @@ def read_rows(path: Path) -> RowFile:
             raise InputError(f"{path}, line {number}: not a record of a bench ({error}); delete that line") from error
         if isinstance(record, Header):
             headers.append(record)
-        else:
+        elif isinstance(record, Row):
             rows.append(record)
-    return RowFile(tuple(headers), tuple(rows))
+        else:
+            readings.append(record)
+    return RowFile(tuple(headers), tuple(rows), tuple(readings))
 
 
 def mend_end(path: Path) -> None:
@@ -157,6 +167,26 @@ def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]
     return tuple(kept.values()), notes
 
 
+def select_readings(readings: Sequence[Reading], rows: Sequence[Row]) -> tuple[Reading, ...]:
+    """The newest good reading of each picture, label, quality and network, of the versions that the chosen rows have.
+
+    Readings of a network that has changed since, and those by a label that has, are left out.
+    """
+    versions = {(row.label, row.foveal, row.threads, row.weights) for row in rows if row.error is None}
+    uncompressed = {(foveal, threads) for _, foveal, threads, _ in versions}
+    networks = {one.network: one.network_id for one in readings}
+    truths = {(one.picture, one.network): one.truth_id for one in readings}
+    kept: dict[tuple[object, ...], Reading] = {}
+    for one in readings:
+        known = (one.label, one.foveal, one.threads, one.weights) in versions
+        itself = one.quality is None and (one.foveal, one.threads) in uncompressed
+        current = one.network_id == networks[one.network] and one.truth_id == truths[one.picture, one.network]
+        key = one.picture, one.label, one.quality, one.network
+        if (known or itself) and current and (one.error is None or key not in kept):
+            kept[key] = one
+    return tuple(kept.values())
+
+
 def _alike(row: Row, newest: Row) -> bool:
     weights_known = row.error is None or row.weights is not None
     same_weights = row.weights == newest.weights or not weights_known
@@ -170,7 +200,7 @@ def _read(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _from_line(line: bytes) -> Header | Row:
+def _from_line(line: bytes) -> Header | Row | Reading:
     data = cast("dict[str, Any]", json.loads(line))
     if data["schema"] != SCHEMA:
         raise ValueError(f"schema {data['schema']}, this version reads {SCHEMA}")
@@ -178,6 +208,8 @@ def _from_line(line: bytes) -> Header | Row:
         known = {field.name: data[field.name] for field in fields(Header)}
         known["versions"] = tuple((name, version) for name, version in cast("list[list[str]]", known["versions"]))
         return Header(**known)
+    if data["kind"] == "reading":
+        return Reading(**{field.name: data[field.name] for field in fields(Reading)})
     row = {field.name: data[field.name] for field in fields(Row) if field.name in data or field.name != "bands"}
     if row["error"] is None:
         for key in ("psnr_rgb_db", "psnr_y_db"):

@@ -1,6 +1,7 @@
-"""Runs a bench: codecs x pictures x qualities, one row each, resumable; one failure never stops the rest.
+"""Runs a bench: pictures x codecs x qualities, one row each, read by each network; resumable; one failure never stops the rest.
 
 Codecs get plain samples: alpha, ICC and Exif of a picture are left out, so that every codec carries the same thing.
+One file serves the row and all networks, and is kept for networks that come later.
 """
 
 from __future__ import annotations
@@ -12,35 +13,40 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from foveal.bench.coded_cache import CodedCache, CodedKey
 from foveal.bench.machine import describe_run, foveal_version
-from foveal.bench.measure import measure, settings_of
 from foveal.bench.pictures import picture_names
 from foveal.bench.plan import BenchPlan, CodecRun
+from foveal.bench.readers import UNCOMPRESSED, PictureReaders, Reader, says
+from foveal.bench.readings import Reading
 from foveal.bench.rows import Row, mend_end, read_rows, to_line
+from foveal.bench.trip import Trip, measure, send, settings_of
 from foveal.codecs.base import Codec
 from foveal.codecs.registry import codec_by_name
-from foveal.errors import FovealError, InputError
+from foveal.errors import InputError
+from foveal.metrics.rate import bpp
 from foveal.metrics.ssim import SSIM_LEAST_SIDE, check_available
 from foveal.picture import Picture
 
-OnRow = Callable[[Row, int, int], None]
-"""Called after each row with the row, the number of rows that are done, and the number of all."""
+OnRow = Callable[[Row | Reading, int, int], None]
+"""Called after each row and reading with it, the number of those that are done, and the number of all."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a bench ended. path: the file of rows. measured, reused: good rows of this run and of earlier ones."""
+    """How a bench ended. path: the file of rows. measured, reused: good rows and readings of this run and of earlier ones."""
 
     path: Path
     measured: int
     reused: int
-    failed: tuple[Row, ...]
+    failed: tuple[Row | Reading, ...]
 
 
 def run_bench(plan: BenchPlan, on_row: OnRow | None = None, *, load: Callable[[str], Codec] = codec_by_name) -> RunSummary:
     """Measures what ``plan.rows_path`` does not hold yet; rows that failed before are tried again.
 
-    A row is reused if the picture's file, codec, settings, quality, threads, version of foveal and weights are the same.
+    A row is reused if the picture's file, codec, settings, quality, threads, version of foveal and weights are the same; a
+    reading, if the network and the label are the same too.
 
     Raises:
         MissingDependencyError: SSIM is asked for and pytorch-msssim is missing. InputError: the results cannot be written.
@@ -52,14 +58,16 @@ def run_bench(plan: BenchPlan, on_row: OnRow | None = None, *, load: Callable[[s
         return _Bench(plan, on_row, load, earlier, Path(scratch), results).run()
 
 
-def _open_results(plan: BenchPlan) -> dict[tuple[object, ...], Row]:
+def _open_results(plan: BenchPlan) -> frozenset[tuple[object, ...]]:
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
         plan.rows_path.touch()
     except OSError as error:
         raise InputError(f"cannot write to {plan.out}: {error.strerror}") from error
     mend_end(plan.rows_path)
-    return {_key(row): row for row in read_rows(plan.rows_path).rows if row.error is None and _has_what_is_asked(row, plan)}
+    found = read_rows(plan.rows_path)
+    rows = (_key(row) for row in found.rows if row.error is None and _has_what_is_asked(row, plan))
+    return frozenset([*rows, *(reading.key for reading in found.readings if reading.error is None)])
 
 
 def _has_what_is_asked(row: Row, plan: BenchPlan) -> bool:
@@ -94,24 +102,34 @@ class _Bench:
         plan: BenchPlan,
         on_row: OnRow | None,
         load: Callable[[str], Codec],
-        earlier: dict[tuple[object, ...], Row],
+        earlier: frozenset[tuple[object, ...]],
         scratch: Path,
         results: BinaryIO,
     ) -> None:
         self.plan, self.on_row, self.load, self.earlier = plan, on_row, load, earlier
         self.scratch, self.results = scratch, results
+        self.cache = CodedCache(plan.cache_path) if plan.readers else None
         self.version = foveal_version()
-        self.total = len(plan.pictures) * sum(len(run.qualities) for run in plan.codecs)
+        points = sum(len(run.qualities) for run in plan.codecs)
+        self.total = len(plan.pictures) * (points + len(plan.readers) * (points + 1))
         self.measured, self.reused = 0, 0
-        self.failed: list[Row] = []
+        self.failed: list[Row | Reading] = []
 
     def run(self) -> RunSummary:
         names = picture_names(self.plan.pictures)
         sources = [_Source(path, name, _sha256(path)) for path, name in zip(self.plan.pictures, names, strict=True)]
-        for run in self.plan.codecs:
-            ready = self._warm_up(run, sources)
-            for source in sources:
-                self._run_picture(run, ready, source)
+        ready = [(run, self._warm_up(run, sources)) for run in self.plan.codecs]
+        for source in sources:
+            try:
+                picture, error = _read(source.path), None
+            except Exception as failure:
+                picture, error = None, says(failure)
+            readers = PictureReaders(source.name, picture, error)
+            for reader in self.plan.readers:
+                self._read_itself(reader, readers, source)
+            for run, codec in ready:
+                for quality in run.qualities:
+                    self._point(run, codec, quality, source, picture, readers, error)
         return RunSummary(self.plan.rows_path, self.measured, self.reused, tuple(self.failed))
 
     def _warm_up(self, run: CodecRun, sources: list[_Source]) -> _Ready:
@@ -119,7 +137,7 @@ class _Bench:
         try:
             codec = self.load(run.codec)
         except Exception as error:
-            return _Ready(None, None, _says(error))
+            return _Ready(None, None, says(error))
         rows = [self._blank(run, source, quality, None) for source in sources for quality in run.qualities]
         if not codec.info.learned and all(_key(row) in self.earlier for row in rows):
             return _Ready(codec, None, None)
@@ -132,32 +150,60 @@ class _Bench:
                 continue  # each row meets the same error and keeps its words
         return _Ready(codec, None, None)
 
-    def _run_picture(self, run: CodecRun, ready: _Ready, source: _Source) -> None:
-        blanks = [self._blank(run, source, quality, ready.weights) for quality in run.qualities]
-        todo = [row for row in blanks if _key(row) not in self.earlier]
-        self.reused += len(blanks) - len(todo)
-        if not todo:
-            return
-        try:
-            picture, error = _read(source.path), ready.error
-        except Exception as failure:
-            picture, error = None, _says(failure)
-        for blank in todo:
-            self._finish(self._row(run, ready.codec, picture, blank, error))
+    def _read_itself(self, reader: Reader, readers: PictureReaders, source: _Source) -> None:
+        blank = self._blank_reading(reader, readers, source, UNCOMPRESSED)
+        if not self._is_done(blank.key):
+            self._finish(readers.ceiling(reader, blank))
 
-    def _row(self, run: CodecRun, codec: Codec | None, picture: Picture | None, row: Row, error: str | None) -> Row:
-        if picture is not None:
-            row = replace(row, width=picture.width, height=picture.height)
-        if codec is None or picture is None:
-            return replace(row, error=error)
-        scale = codec.info.scale
-        row = replace(row, parameter=scale.parameter, parameter_value=scale.native(row.quality))
+    def _point(
+        self,
+        run: CodecRun,
+        ready: _Ready,
+        quality: float,
+        source: _Source,
+        picture: Picture | None,
+        readers: PictureReaders,
+        error: str | None,
+    ) -> None:
+        """One picture by one codec at one quality: its row, and what each network makes of it."""
+        row = self._blank(run, source, quality, ready.weights)
+        blanks = [
+            (one, self._blank_reading(one, readers, source, run.label, quality, ready.weights)) for one in self.plan.readers
+        ]
+        wanted = not self._is_done(_key(row))
+        todo = [(one, blank) for one, blank in blanks if not self._is_done(blank.key)]
+        if not wanted and not todo:
+            return
+        if ready.codec is not None and picture is not None:
+            scale = ready.codec.info.scale
+            row = replace(row, width=picture.width, height=picture.height, parameter=scale.parameter)
+            row = replace(row, parameter_value=scale.native(quality))
         try:
-            settings = settings_of(run, row.quality, self.plan.threads)
-            file = self.scratch / f"coded{codec.info.suffixes[0]}"
-            return replace(row, **asdict(measure(codec, picture, settings, file, with_ssim=self.plan.ssim, bands=run.bands)))
+            if ready.codec is None or picture is None:
+                raise InputError(ready.error or error or "no picture")
+            trip = self._send(run, ready.codec, row, picture, again=not wanted)
+            if wanted:
+                row = replace(row, **asdict(measure(picture, trip, with_ssim=self.plan.ssim)))
         except Exception as failure:
-            return replace(row, error=_says(failure))
+            for record in [*([row] if wanted else []), *(blank for _, blank in todo)]:
+                self._finish(replace(record, error=says(failure)))
+            return
+        if wanted:
+            self._finish(row)
+        rate = bpp(trip.size, picture.width, picture.height)
+        for reader, blank in todo:
+            self._finish(readers.read(reader, replace(blank, bytes=trip.size, bpp=rate), trip.decoded))
+
+    def _send(self, run: CodecRun, codec: Codec, row: Row, picture: Picture, *, again: bool) -> Trip:
+        """``again``: a file that was coded before will do."""
+        key = CodedKey(row.picture_sha256, run.label, row.quality, row.threads, row.foveal, row.weights)
+        data = self.cache.get(key) if self.cache and again else None
+        file = self.scratch / f"coded{codec.info.suffixes[0]}"
+        settings = settings_of(run, row.quality, self.plan.threads)
+        trip = send(codec, picture, settings, file, bands=run.bands, data=data)
+        if self.cache and data is None:
+            self.cache.put(key, trip.data)
+        return trip
 
     def _blank(self, run: CodecRun, source: _Source, quality: float, weights: str | None) -> Row:
         return Row(
@@ -174,17 +220,44 @@ class _Bench:
             bands=run.bands,
         )
 
-    def _finish(self, row: Row) -> None:
+    def _blank_reading(
+        self,
+        reader: Reader,
+        readers: PictureReaders,
+        source: _Source,
+        label: str,
+        quality: float | None = None,
+        weights: str | None = None,
+    ) -> Reading:
+        return Reading(
+            source.name,
+            source.sha256,
+            label,
+            quality,
+            self.plan.threads,
+            self.version,
+            weights,
+            reader.kind,
+            reader.task.label,
+            reader.network_id,
+            readers.truth_id(reader),
+        )
+
+    def _is_done(self, key: tuple[object, ...]) -> bool:
+        self.reused += key in self.earlier
+        return key in self.earlier
+
+    def _finish(self, record: Row | Reading) -> None:
         if self.measured + len(self.failed) == 0:
             self.results.write(to_line(describe_run(self.plan.command, self.plan.threads)))
-        self.results.write(to_line(row))
+        self.results.write(to_line(record))
         self.results.flush()
-        if row.error is None:
+        if record.error is None:
             self.measured += 1
         else:
-            self.failed.append(row)
+            self.failed.append(record)
         if self.on_row is not None:
-            self.on_row(row, self.measured + self.reused + len(self.failed), self.total)
+            self.on_row(record, self.measured + self.reused + len(self.failed), self.total)
 
 
 def _read(path: Path) -> Picture:
@@ -199,8 +272,3 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""  # reading the picture fails too, and says why
-
-
-def _says(error: Exception) -> str:
-    text = str(error) or "no message"
-    return text if isinstance(error, FovealError) else f"{type(error).__name__}: {text}"

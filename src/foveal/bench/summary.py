@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
 
+from foveal.bench.accuracy import Accuracy
 from foveal.bench.curves import METRICS, Metric, Published, Series, finite_part
+from foveal.bench.readings import Reading
 from foveal.bench.rows import Header
 from foveal.errors import CurveError, SettingsError
 from foveal.metrics.bd import BdRate, Curve, Interpolation, bd_rate
@@ -50,11 +52,11 @@ class TimeRow:
 
 @dataclass(frozen=True)
 class Failure:
-    """A row that failed."""
+    """A row, or a reading, that failed. quality: None for the picture itself."""
 
     picture: str
     label: str
-    quality: float
+    quality: float | None
     error: str
 
 
@@ -71,6 +73,7 @@ class Summary:
     failures: tuple[Failure, ...]
     headers: tuple[Header, ...]
     notes: tuple[str, ...]
+    accuracy: tuple[Accuracy, ...] = ()
 
 
 def find_contender(contenders: Sequence[Contender], label: str) -> Contender:
@@ -114,11 +117,15 @@ def time_table(series: Sequence[Series], anchor: str | None) -> tuple[TimeRow, .
     return tuple(rows)
 
 
-def failures_of(series: Sequence[Series]) -> tuple[Failure, ...]:
-    """The rows that failed, in order."""
-    return tuple(
+def failures_of(series: Sequence[Series], readings: Sequence[Reading] = ()) -> tuple[Failure, ...]:
+    """The rows that failed, in order, and then the readings."""
+    rows = [
         Failure(row.picture, row.label, row.quality, row.error) for one in series for row in one.rows if row.error is not None
-    )
+    ]
+    read = [
+        Failure(one.picture, f"{one.network} on {one.label}", one.quality, one.error) for one in readings if one.error is not None
+    ]
+    return (*rows, *read)
 
 
 def _bd_cell(anchor: Contender, test: Contender, metric: Metric, method: Interpolation) -> BdCell:
@@ -166,7 +173,7 @@ def _try_bd(anchor: Curve, test: Curve, method: Interpolation) -> tuple[BdRate |
         return bd_rate(anchor, test, method=method), None
     except CurveError:
         try:
-            return bd_rate(anchor, test, method=method, monotone_fit=True), None
+            return bd_rate(anchor, test, method=method, fit="pareto"), None
         except CurveError as error:
             return None, str(error)
 

@@ -69,7 +69,9 @@ def failures(summary: Summary) -> Table:
     return Table(
         f"{len(summary.failures)} failed",
         ("codec", "picture", "quality", "error"),
-        tuple((row.label, row.picture, f"{row.quality:g}", row.error) for row in summary.failures),
+        tuple(
+            (row.label, row.picture, NONE if row.quality is None else f"{row.quality:g}", row.error) for row in summary.failures
+        ),
         (),
     )
 
@@ -96,7 +98,7 @@ def _bd_texts(cell: BdCell) -> tuple[str, str]:
     mean = NONE
     if cell.result is not None:
         basis = cell.result.basis
-        mark = ("†" if basis.fitted else "") + ("‡" if basis.notes and not basis.fitted else "")
+        mark = ("†" if basis.fit else "") + ("‡" if basis.notes and not basis.fit else "")
         mean = f"{cell.result.value_percent:+.1f}{mark}"
     if cell.paired == 0:
         return mean, NONE

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveal.bench.plan import CodecRun
+from foveal.bench.readings import Reading
 from foveal.bench.report import Report
 from foveal.bench.rows import Row
 from foveal.bench.run import OnRow, RunSummary
@@ -26,6 +27,19 @@ class BdFigure:
 
 
 @dataclass(frozen=True)
+class AccuracyFigure:
+    """What a network makes of one codec: BD-rate in percent and BD-accuracy in points, against ``truths``; None with a refusal."""
+
+    label: str
+    task: str
+    network: str
+    truths: str
+    bd_rate_percent: float | None
+    bd_accuracy_points: float | None
+    refusal: str | None
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """How a bench ended."""
 
@@ -36,6 +50,7 @@ class BenchReport:
     reused: int
     failed: int
     bd_rates: tuple[BdFigure, ...]
+    accuracy: tuple[AccuracyFigure, ...]
 
 
 def choose_anchor(runs: Sequence[CodecRun]) -> str:
@@ -66,10 +81,17 @@ def row_progress() -> Generator[OnRow]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("bench", total=None)
 
-        def on_row(row: Row, done: int, total: int) -> None:
+        def on_row(row: Row | Reading, done: int, total: int) -> None:
             progress.update(task, description=f"{row.label} {row.picture}", completed=done, total=total)
 
         yield on_row
+
+
+def failed_text(record: Row | Reading) -> str:
+    """Such as ``jpeg 7.png quality 40: why``."""
+    reader = f"{record.network} on " if isinstance(record, Reading) else ""
+    at = "" if record.quality is None else f" quality {record.quality:g}"
+    return f"{reader}{record.label} {record.picture}{at}: {record.error}"
 
 
 def bench_json(done: RunSummary, report: Report) -> str:
@@ -85,6 +107,12 @@ def bench_lines(done: RunSummary, report: Report) -> str:
         if figure.metric == "psnr_rgb":
             found = f"{figure.percent:+.1f} %" if figure.percent is not None else f"none: {figure.refusal}"
             lines.append(f"BD-rate of {figure.label} against {about.anchor} in PSNR: {found}")
+    for one in about.accuracy:
+        if one.bd_rate_percent is not None and one.bd_accuracy_points is not None:
+            found = f"{one.bd_rate_percent:+.1f} % of rate, {one.bd_accuracy_points:+.2f} points"
+        else:
+            found = f"none: {one.refusal}"
+        lines.append(f"{one.label} against {about.anchor}, {one.task} by {one.network} ({one.truths}): {found}")
     return "\n".join([*lines, f"report: {about.report}"])
 
 
@@ -101,4 +129,13 @@ def _summary(done: RunSummary, report: Report) -> BenchReport:
         reused=done.reused,
         failed=len(done.failed),
         bd_rates=figures,
+        accuracy=tuple(_accuracy_figures(report)),
     )
+
+
+def _accuracy_figures(report: Report) -> Generator[AccuracyFigure]:
+    for one in report.summary.accuracy:
+        for delta in one.deltas:
+            rate = None if delta.rate is None else delta.rate.value
+            score = None if delta.score is None else delta.score.value
+            yield AccuracyFigure(delta.label, one.task, one.network, one.truths, rate, score, delta.refusal)

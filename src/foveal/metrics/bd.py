@@ -15,7 +15,13 @@ from typing import Final, Literal
 from foveal.errors import CurveError, MissingDependencyError
 
 Interpolation = Literal["pchip", "akima"]
+Fit = Literal["pareto", "isotonic"]
+"""How a curve that does not rise is made to. pareto: points that are no better than a cheaper one are left out. isotonic: the
+rising curve of least squares (pool adjacent violators); points that it pools become one, at their mean log rate and mean quality.
+"""
 LEAST_POINTS: Final = 4
+LEAST_ISOTONIC_POINTS: Final = 2
+"""Scores of a task soon reach their ceiling, where all points pool into one."""
 RECOMMENDED_POINTS: Final = 5
 GOOD_OVERLAP: Final = 0.5
 """Below this share a result carries a note."""
@@ -23,31 +29,33 @@ GOOD_OVERLAP: Final = 0.5
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of one codec, in any order: bits per pixel (or any rate above 0), and a quality that rises with it, in dB.
+    """Points of one codec, in any order: bits per pixel (or any rate above 0), and a quality that rises with it.
 
-    MS-SSIM goes in as dB (``foveal.metrics.ssim.ssim_db``), as the field compares it.
+    unit: of the quality: dB, or % for the score of a task. MS-SSIM goes in as dB (``foveal.metrics.ssim.ssim_db``), as the
+    field compares it.
     """
 
     label: str
     bpp: tuple[float, ...]
-    quality_db: tuple[float, ...]
+    quality: tuple[float, ...]
+    unit: str = "dB"
 
     def __post_init__(self) -> None:
-        if len(self.bpp) != len(self.quality_db):
-            raise CurveError(f"{self.label}: {len(self.bpp)} rates and {len(self.quality_db)} qualities; one of each a point")
+        if len(self.bpp) != len(self.quality):
+            raise CurveError(f"{self.label}: {len(self.bpp)} rates and {len(self.quality)} qualities; one of each a point")
 
 
 @dataclass(frozen=True)
 class Basis:
     """What a Bjøntegaard delta stands on.
 
-    method: the interpolation. fitted: whether points were left out to make a curve rise (its Pareto front).
-    low, high: the part that was integrated, in dB for a BD-rate, in log10(bpp) for a BD-quality.
+    method: the interpolation. fit: how a curve was made to rise, None if both rose by themselves.
+    low, high: the part that was integrated, in the quality's unit for a BD-rate, in log10(bpp) for a BD-quality.
     overlap: that part as a share of the narrower curve's range, 0..1. notes: what a reader should know, in words.
     """
 
     method: Interpolation
-    fitted: bool
+    fit: Fit | None
     low: float
     high: float
     overlap: float
@@ -64,25 +72,29 @@ class BdRate:
 
 @dataclass(frozen=True)
 class BdQuality:
-    """Mean change of quality at equal rate against the anchor, in dB; positive = better."""
+    """Mean change of quality at equal rate against the anchor, in the curves' unit; positive = better.
 
-    value_db: float
+    It is the BD-PSNR of curves in dB, and the BD-accuracy, in points, of curves in percent.
+    """
+
+    value: float
+    unit: str
     basis: Basis
 
 
-def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation = "pchip", monotone_fit: bool = False) -> BdRate:
+def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation = "pchip", fit: Fit | None = None) -> BdRate:
     """BD-rate of ``test`` against ``anchor``: log10 of the rate interpolated over quality.
 
-    With ``monotone_fit`` a curve that does not rise is replaced by its Pareto front: points that are no better than a
-    cheaper one are left out, and the result says so.
+    A curve that does not rise is refused, or made to rise by ``fit``, and the result says so.
 
     Raises:
-        CurveError: fewer than 4 different points, values that are not finite, a rate not above 0, a curve that does not
-            rise (without ``monotone_fit``), or qualities that do not overlap. MissingDependencyError: no bjontegaard.
+        CurveError: fewer than 4 different points (2 after an isotonic fit), values that are not finite, a rate not above 0,
+            a curve that does not rise (without ``fit``), or qualities that do not overlap. MissingDependencyError: no
+            bjontegaard.
     """
-    (anchor_points, test_points), fitted, notes = _prepare(anchor, test, monotone_fit)
+    (anchor_points, test_points), used, notes = _prepare(anchor, test, fit)
     (r1, q1), (r2, q2) = _columns(anchor_points), _columns(test_points)
-    basis = _basis(method, fitted, notes, q1, q2, f"the qualities of {anchor.label} and {test.label}", "dB")
+    basis = _basis(method, used, notes, q1, q2, f"the qualities of {anchor.label} and {test.label}", anchor.unit)
     _check_library()
     from bjontegaard import bd_rate as measure  # slow: it imports SciPy and matplotlib
 
@@ -90,56 +102,58 @@ def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation = "pchip", mono
     return BdRate(_finite(value, anchor, test), basis)
 
 
-def bd_quality(anchor: Curve, test: Curve, *, method: Interpolation = "pchip", monotone_fit: bool = False) -> BdQuality:
-    """BD-quality (BD-PSNR) of ``test`` against ``anchor`` in dB: quality interpolated over log10 of the rate.
+def bd_quality(anchor: Curve, test: Curve, *, method: Interpolation = "pchip", fit: Fit | None = None) -> BdQuality:
+    """BD-quality (BD-PSNR, BD-accuracy) of ``test`` against ``anchor``: quality interpolated over log10 of the rate.
 
     Raises as ``bd_rate``; it is the rates that must overlap.
     """
-    (anchor_points, test_points), fitted, notes = _prepare(anchor, test, monotone_fit)
+    (anchor_points, test_points), used, notes = _prepare(anchor, test, fit)
     (r1, q1), (r2, q2) = _columns(anchor_points), _columns(test_points)
     logs = [math.log10(rate) for rate in r1], [math.log10(rate) for rate in r2]
-    basis = _basis(method, fitted, notes, *logs, f"the rates of {anchor.label} and {test.label}", "log10(bpp)")
+    basis = _basis(method, used, notes, *logs, f"the rates of {anchor.label} and {test.label}", "log10(bpp)")
     _check_library()
     from bjontegaard import bd_psnr as measure  # slow: it imports SciPy and matplotlib
 
     value = float(measure(r1, q1, r2, q2, method, require_matching_points=False, min_overlap=0))
-    return BdQuality(_finite(value, anchor, test), basis)
+    return BdQuality(_finite(value, anchor, test), anchor.unit, basis)
 
 
 _Points = list[tuple[float, float]]
 
 
-def _prepare(anchor: Curve, test: Curve, monotone_fit: bool) -> tuple[tuple[_Points, _Points], bool, list[str]]:
+def _prepare(anchor: Curve, test: Curve, fit: Fit | None) -> tuple[tuple[_Points, _Points], Fit | None, list[str]]:
+    if anchor.unit != test.unit:
+        raise CurveError(f"{anchor.label} is in {anchor.unit} and {test.label} in {test.unit}; one unit is needed")
     ready: list[_Points] = []
     notes: list[str] = []
-    fitted = False
+    used: Fit | None = None
     for curve in (anchor, test):
         points = _sorted_points(curve)
-        front = _pareto_front(points)
-        if len(front) < len(points):
-            if not monotone_fit:
-                raise CurveError(f"{curve.label} does not rise: {_first_fall(points)}; allow a fit with monotone_fit=True")
-            fitted = True
-            notes.append(
-                f"{curve.label}: {len(points) - len(front)} of {len(points)} points no better than a cheaper one left out"
-            )
-        if len(front) < LEAST_POINTS:
+        rising = _isotonic(points) if fit == "isotonic" else _pareto_front(points)
+        least = LEAST_ISOTONIC_POINTS if fit == "isotonic" else LEAST_POINTS
+        if len(rising) < len(points):
+            if fit is None:
+                raise CurveError(f"{curve.label} does not rise: {_first_fall(points, curve.unit)}; allow a fit, fit='pareto'")
+            used = fit
+            told = "no better than a cheaper one left out" if fit == "pareto" else "pooled with their neighbours"
+            notes.append(f"{curve.label}: {len(points) - len(rising)} of {len(points)} points {told}")
+        if len(rising) < least:
             raise CurveError(
-                f"{curve.label} has {len(front)} usable points; {LEAST_POINTS} are needed, {RECOMMENDED_POINTS} recommended"
+                f"{curve.label} has {len(rising)} usable points; {least} are needed, {RECOMMENDED_POINTS} recommended"
             )
-        if len(front) < RECOMMENDED_POINTS:
-            notes.append(f"{curve.label}: {len(front)} points, {RECOMMENDED_POINTS} are recommended")
-        ready.append(front)
-    return (ready[0], ready[1]), fitted, notes
+        if len(rising) < RECOMMENDED_POINTS:
+            notes.append(f"{curve.label}: {len(rising)} points, {RECOMMENDED_POINTS} are recommended")
+        ready.append(rising)
+    return (ready[0], ready[1]), used, notes
 
 
 def _sorted_points(curve: Curve) -> _Points:
-    for rate, quality in zip(curve.bpp, curve.quality_db, strict=True):
+    for rate, quality in zip(curve.bpp, curve.quality, strict=True):
         if not (math.isfinite(rate) and math.isfinite(quality)) or rate <= 0:
             raise CurveError(
-                f"{curve.label} holds the point ({rate} bpp, {quality} dB); finite values and a rate above 0 are needed"
+                f"{curve.label} holds the point ({rate} bpp, {quality} {curve.unit}); finite values and a rate above 0 are needed"
             )
-    return sorted(set(zip(curve.bpp, curve.quality_db, strict=True)))
+    return sorted(set(zip(curve.bpp, curve.quality, strict=True)))
 
 
 def _pareto_front(points: _Points) -> _Points:
@@ -152,10 +166,24 @@ def _pareto_front(points: _Points) -> _Points:
     return front
 
 
-def _first_fall(points: _Points) -> str:
+def _isotonic(points: _Points) -> _Points:
+    """The blocks of pool-adjacent-violators: (geometric mean of the rates, mean quality), strictly rising in both."""
+    blocks: list[tuple[float, float, int]] = []  # sums of log rate and of quality, count
+    for rate, quality in points:
+        block = math.log(rate), quality, 1
+        while blocks and (
+            blocks[-1][1] / blocks[-1][2] >= block[1] / block[2] or blocks[-1][0] / blocks[-1][2] >= block[0] / block[2]
+        ):
+            last = blocks.pop()
+            block = last[0] + block[0], last[1] + block[1], last[2] + block[2]
+        blocks.append(block)
+    return [(math.exp(log / count), total / count) for log, total, count in blocks]
+
+
+def _first_fall(points: _Points, unit: str) -> str:
     for (r1, q1), (r2, q2) in pairwise(points):
         if r1 == r2 or q2 <= q1:
-            return f"{q1:.4g} dB at {r1:.4g} bpp, then {q2:.4g} dB at {r2:.4g} bpp"
+            return f"{q1:.4g} {unit} at {r1:.4g} bpp, then {q2:.4g} {unit} at {r2:.4g} bpp"
     raise AssertionError("only called for a curve that falls")
 
 
@@ -164,7 +192,7 @@ def _columns(points: _Points) -> tuple[list[float], list[float]]:
 
 
 def _basis(
-    method: Interpolation, fitted: bool, notes: list[str], base1: list[float], base2: list[float], what: str, unit: str
+    method: Interpolation, fit: Fit | None, notes: list[str], base1: list[float], base2: list[float], what: str, unit: str
 ) -> Basis:
     low, high = max(base1[0], base2[0]), min(base1[-1], base2[-1])
     if low >= high:
@@ -173,7 +201,7 @@ def _basis(
     overlap = (high - low) / min(base1[-1] - base1[0], base2[-1] - base2[0])
     if overlap < GOOD_OVERLAP:
         notes = [*notes, f"{what} share only {overlap:.0%} of the narrower range"]
-    return Basis(method, fitted, low, high, overlap, tuple(notes))
+    return Basis(method, fit, low, high, overlap, tuple(notes))
 
 
 def _finite(value: float, anchor: Curve, test: Curve) -> float:

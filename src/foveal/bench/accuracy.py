@@ -1,0 +1,241 @@
+"""From readings to rate-accuracy curves, and what may be said of the difference between two codecs.
+
+A curve is the mean over pictures of bpp, and the score over the same pictures, at each quality. All curves of a network are over
+the same pictures. Intervals are those of a paired bootstrap: pictures are drawn again, the same for all codecs, and everything
+is computed again from each draw: 2.5 % of the draws lie below ``low``, and 2.5 % above ``high``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveal.bench.readers import UNCOMPRESSED
+from foveal.bench.readings import Reading
+from foveal.errors import CurveError
+from foveal.metrics.bd import Curve, bd_quality, bd_rate
+from foveal.tasks.base import Metric, Scoring
+from foveal.tasks.bootstrap import draw_weights
+
+Truths = Literal["labels", "agreement"]
+SHARES: Final = (0.99, 0.95, 0.9)
+"""The parts of the uncompressed score for which the rate that keeps them is told."""
+_LEAST_DRAWS: Final = 0.9
+_EDGES: Final = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; low and high are None where too few draws gave one. share: of the draws that did."""
+
+    value: float
+    low: float | None
+    high: float | None
+    share: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ScorePoint:
+    """One quality of one codec: scores in percent, one for each metric; the interval is the first metric's."""
+
+    quality: float
+    bpp: float
+    scores: tuple[float, ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ScoreCurve:
+    """One codec's points. needed: the bpp that keeps each of ``SHARES`` of the uncompressed score, None if no point does."""
+
+    label: str
+    points: tuple[ScorePoint, ...]
+    needed: tuple[Estimate | None, ...]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A codec against the anchor: percent of rate at equal score, points of score at equal rate; None with why in refusal."""
+
+    label: str
+    rate: Estimate | None
+    score: Estimate | None
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """All codecs as one network sees them. truths: what it is held against. ceiling: scores of the uncompressed pictures.
+
+    pictures: how many all curves are over; left_out: how many have readings that are not there or failed. draws: of the bootstrap.
+    """
+
+    task: str
+    network: str
+    truths: Truths
+    metrics: tuple[Metric, ...]
+    pictures: int
+    left_out: int
+    draws: int
+    ceiling: tuple[float, ...]
+    anchor: str
+    curves: tuple[ScoreCurve, ...]
+    deltas: tuple[Delta, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A codec's rates and scores, ``(draws + 1, points)`` of each; the first row is that of the pictures themselves."""
+
+    label: str
+    qualities: tuple[float, ...]
+    bpp: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    others: NDArray[np.float64]
+
+
+def accuracies(
+    readings: Sequence[Reading], anchor: str, scoring: Callable[[str], Scoring[Any, Any, Any]], draws: int, seed: int = 1
+) -> tuple[Accuracy, ...]:
+    """For each network of the readings its accuracy by labels, where there are some, and by agreement.
+
+    anchor: a label of the readings; without readings of it there are no deltas.
+    """
+    found: list[Accuracy] = []
+    for task, network in dict.fromkeys((one.task, one.network) for one in readings):
+        of_network = [one for one in readings if (one.task, one.network) == (task, network) and one.error is None]
+        choices: tuple[tuple[Truths, Callable[[Reading], Any]], ...] = (
+            ("labels", lambda one: one.labelled),
+            ("agreement", lambda one: one.agreement),
+        )
+        for truths, tally in choices:
+            accuracy = _accuracy(of_network, tally, truths, scoring(task), anchor, draws, seed)
+            if accuracy is not None:
+                found.append(accuracy)
+    return tuple(found)
+
+
+def _accuracy(
+    readings: Sequence[Reading],
+    tally: Callable[[Reading], Any],
+    truths: Truths,
+    scoring: Scoring[Any, Any, Any],
+    anchor: str,
+    draws: int,
+    seed: int,
+) -> Accuracy | None:
+    cells = {(one.label, one.quality, one.picture): one for one in readings if tally(one) is not None}
+    if not cells:
+        return None
+    settings = sorted({(label, quality) for label, quality, _ in cells}, key=lambda pair: (pair[0], pair[1] or 0))
+    every = sorted({picture for _, _, picture in cells})
+    names = [name for name in every if all((*setting, name) in cells for setting in settings)]
+    if not names:
+        return None
+    weights = np.vstack([np.ones((1, len(names)), np.int64), draw_weights(len(names), draws, seed)])
+
+    def scores_of(label: str, quality: float | None) -> NDArray[np.float64]:
+        tallies = [scoring.load(tally(cells[label, quality, name])) for name in names]
+        return scoring.scores(tallies, weights)
+
+    ceilings = scores_of(UNCOMPRESSED, None) if (UNCOMPRESSED, None) in settings else np.full((len(weights), 1), np.nan)
+    drawn: list[_Drawn] = []
+    for label in dict.fromkeys(one.label for one in readings if one.label != UNCOMPRESSED):
+        qualities = tuple(quality for name, quality in settings if name == label and quality is not None)
+        if not qualities:
+            continue
+        rates = np.array([[cells[label, quality, name].bpp or 0.0 for name in names] for quality in qualities])
+        scores = np.stack([scores_of(label, quality) for quality in qualities], 1)
+        drawn.append(_Drawn(label, qualities, weights @ rates.T / len(names), scores[:, :, 0], scores[0]))
+    base = next((one for one in drawn if one.label == anchor), None)
+    return Accuracy(
+        readings[0].task,
+        readings[0].network,
+        truths,
+        scoring.metrics,
+        len(names),
+        len(every) - len(names),
+        draws,
+        tuple(float(value) for value in ceilings[0]),
+        anchor,
+        tuple(_curve(one, ceilings[:, 0]) for one in drawn),
+        tuple(_delta(base, one) for one in drawn if one is not base) if base else (),
+    )
+
+
+def _curve(drawn: _Drawn, ceilings: NDArray[np.float64]) -> ScoreCurve:
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanpercentile(drawn.scores[1:], _EDGES, axis=0) if len(drawn.scores) > 1 else drawn.scores[[0, 0]]
+    points = tuple(
+        ScorePoint(quality, float(drawn.bpp[0, i]), tuple(map(float, drawn.others[i])), float(low[i]), float(high[i]))
+        for i, quality in enumerate(drawn.qualities)
+    )
+    needed = tuple(_needed(drawn, share * ceilings) for share in SHARES)
+    return ScoreCurve(drawn.label, points, needed)
+
+
+def _needed(drawn: _Drawn, wanted: NDArray[np.float64]) -> Estimate | None:
+    return _estimate([_rate_for(drawn.bpp[d], drawn.scores[d], float(wanted[d])) for d in range(len(drawn.bpp))])
+
+
+def _rate_for(bpp: NDArray[np.float64], scores: NDArray[np.float64], wanted: float) -> float | None:
+    """The least rate from which on the curve, straight between its points over log rate, stays at ``wanted`` or above."""
+    if not scores[-1] >= wanted:
+        return None
+    below = np.flatnonzero(scores < wanted)
+    if not len(below):
+        return float(bpp[0])
+    i = int(below[-1])
+    part = (wanted - scores[i]) / (scores[i + 1] - scores[i])
+    return float(bpp[i] * (bpp[i + 1] / bpp[i]) ** part)
+
+
+def _delta(anchor: _Drawn, test: _Drawn) -> Delta:
+    notes: list[str] = []
+
+    def rate(d: int) -> float:
+        result = bd_rate(_at(anchor, d), _at(test, d), fit="isotonic")
+        notes.extend(result.basis.notes if d == 0 else ())
+        return result.value_percent
+
+    def score(d: int) -> float:
+        return bd_quality(_at(anchor, d), _at(test, d), fit="isotonic").value
+
+    draws = range(len(anchor.bpp))
+    try:
+        first = rate(0), score(0)
+    except CurveError as error:
+        return Delta(test.label, None, None, str(error))
+    rates = _estimate([first[0], *(_or_none(rate, d) for d in draws[1:])], tuple(notes))
+    scores = _estimate([first[1], *(_or_none(score, d) for d in draws[1:])])
+    return Delta(test.label, rates, scores, None)
+
+
+def _at(drawn: _Drawn, d: int) -> Curve:
+    return Curve(drawn.label, tuple(map(float, drawn.bpp[d])), tuple(map(float, drawn.scores[d])), "%")
+
+
+def _or_none(figure: Callable[[int], float], d: int) -> float | None:
+    try:
+        return figure(d)
+    except CurveError:
+        return None
+
+
+def _estimate(values: Sequence[float | None], notes: tuple[str, ...] = ()) -> Estimate | None:
+    """Of the value of the pictures themselves, and then those of the draws. None if the first is."""
+    if values[0] is None:
+        return None
+    good = [value for value in values[1:] if value is not None and math.isfinite(value)]
+    share = len(good) / max(1, len(values) - 1)
+    if share < _LEAST_DRAWS:
+        return Estimate(values[0], None, None, share, notes)
+    low, high = np.percentile(good, _EDGES)
+    return Estimate(values[0], float(low), float(high), share, notes)

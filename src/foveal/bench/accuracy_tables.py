@@ -1,0 +1,96 @@
+"""The tables and plots of what networks read, for the pages of a report."""
+
+from __future__ import annotations
+
+from foveal.bench.accuracy import SHARES, Accuracy, Estimate
+from foveal.bench.pages import Plot
+from foveal.bench.plots import Line, draw_png
+from foveal.bench.tables import NONE, Table
+from foveal.metrics.bd import Curve
+
+
+def plot(accuracy: Accuracy) -> Plot:
+    """The curves of the first metric, with the uncompressed score as a line and the intervals as bars."""
+    lines = [
+        Line(
+            Curve(curve.label, tuple(p.bpp for p in curve.points), tuple(p.scores[0] for p in curve.points), "%"),
+            "run",
+            tuple((p.low, p.high) for p in curve.points),
+        )
+        for curve in accuracy.curves
+    ]
+    against = "labels" if accuracy.truths == "labels" else "what it says of the uncompressed picture"
+    title = f"{accuracy.network} against {against}, {accuracy.pictures} pictures"
+    axis = f"{accuracy.task}: {accuracy.metrics[0].title}, %"
+    return Plot(f"{file_stem(accuracy)}.png", title, draw_png(lines, title, axis, level=(accuracy.ceiling[0], "uncompressed")))
+
+
+def file_stem(accuracy: Accuracy) -> str:
+    """A name for files of this network and these truths."""
+    safe = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in accuracy.network)
+    return f"{accuracy.task}_{safe}_{accuracy.truths}"
+
+
+def table(accuracy: Accuracy) -> Table:
+    """BD-rate, BD-accuracy, and the rate that keeps parts of the uncompressed score."""
+    metric = accuracy.metrics[0].title
+    deltas = {delta.label: delta for delta in accuracy.deltas}
+    rows: list[tuple[str, ...]] = []
+    notes: list[str] = []
+    for curve in accuracy.curves:
+        delta = deltas.get(curve.label)
+        if delta is None:
+            figures = ("0", "0") if curve.label == accuracy.anchor else (NONE, NONE)
+        else:
+            figures = _text(delta.rate, "+.1f"), _text(delta.score, "+.2f")
+            if delta.refusal:
+                notes.append(f"{curve.label}: no deltas, {delta.refusal}.")
+            for estimate in (delta.rate, delta.score):
+                notes += [f"{curve.label}: {note}." for note in (estimate.notes if estimate else ())]
+                if estimate and estimate.low is None:
+                    notes.append(f"{curve.label}: no interval, only {estimate.share:.0%} of the draws could be compared.")
+        needed = (_text(one, ".3f") for one in curve.needed)
+        rows.append((curve.label, *figures, *needed))
+    against = "labels" if accuracy.truths == "labels" else "its own results on the uncompressed pictures (agreement)"
+    ceiling = ", ".join(f"{one.title} {value:.2f}" for one, value in zip(accuracy.metrics, accuracy.ceiling, strict=False))
+    left = f" {accuracy.left_out} more pictures lack a reading of some codec and are left out." if accuracy.left_out else ""
+    return Table(
+        f"{accuracy.task} by {accuracy.network}, against {against}",
+        (
+            "codec",
+            f"BD-rate % against {accuracy.anchor}",
+            f"BD-accuracy, points of {metric}",
+            *(f"bpp for {share:.0%}" for share in SHARES),
+        ),
+        tuple(rows),
+        (
+            f"Uncompressed: {ceiling} (%), {accuracy.pictures} pictures.{left}",
+            f"Fit: isotonic (pool adjacent violators), then pchip of log10 bpp and {metric}. In brackets 95 % intervals of a paired "
+            f"bootstrap over pictures, {accuracy.draws} draws. bpp for 99 %: from which rate on the score is 99 % of the uncompressed.",
+            *dict.fromkeys(notes),
+        ),
+    )
+
+
+def scores(accuracy: Accuracy) -> Table:
+    """All points of all curves."""
+    rows = [
+        (f"{curve.label} {point.quality:g}", f"{point.bpp:.4f}", *(f"{score:.2f}" for score in point.scores), f"{point.low:.2f} … {point.high:.2f}")
+        for curve in accuracy.curves
+        for point in curve.points
+    ]  # fmt: skip
+    return Table(
+        f"Points: {accuracy.task} by {accuracy.network}, against {accuracy.truths}",
+        ("codec, quality", "bpp", *(f"{metric.title}, %" for metric in accuracy.metrics), f"95 % interval of {accuracy.metrics[0].title}"),
+        tuple(rows),
+        (),
+    )  # fmt: skip
+
+
+def _text(estimate: Estimate | None, form: str) -> str:
+    if estimate is None:
+        return NONE
+    value = f"{estimate.value:{form}}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{estimate.low:{form}}, {estimate.high:{form}}]"
