@@ -65,7 +65,7 @@ def sheet(tiles: list[tuple[str, foveal.Picture]]) -> Image.Image:
 
 
 def main() -> None:
-    """Writes bands.png and importance.png."""
+    """Writes bands.webp and importance.webp."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--quality", type=float, default=50)
@@ -77,8 +77,8 @@ def main() -> None:
         ("bands", prefixes(picture, options.quality)),
         ("importance", weighted(picture, options.quality)),
     ):
-        sheet(tiles).save(options.out / f"{name}.png")
-        print(options.out / f"{name}.png", *(label for label, _ in tiles), sep="\n  ")
+        sheet(tiles).save(options.out / f"{name}.webp", quality=90, method=6)
+        print(options.out / f"{name}.webp", *(label for label, _ in tiles), sep="\n  ")
 
 
 if __name__ == "__main__":

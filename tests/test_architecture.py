@@ -19,6 +19,7 @@ FORBIDDEN = {
     "media": {*INTEGER_ONLY, "foveal.codecs", "foveal.entropy", "foveal.container"},
     "codecs": {"foveal.cli", "foveal.bench", "foveal.training", "foveal.batch", "foveal.api"},
     "metrics": {"foveal.codecs", "foveal.bench", "foveal.cli"},
+    "tasks": {"typer", "rich", "av", "foveal.cli", "foveal.bench", "foveal.training"},
     "training": {"typer", "rich", "av", "constriction", "foveal.cli", "foveal.bench"},
     "bench": {"foveal.cli", "foveal.training"},
 }

@@ -46,7 +46,7 @@ def table(accuracy: Accuracy) -> Table:
             if delta.refusal:
                 notes.append(f"{curve.label}: no deltas, {delta.refusal}.")
             for estimate in (delta.rate, delta.score):
-                notes += [f"{curve.label}: {note}." for note in (estimate.notes if estimate else ())]
+                notes += [f"{note}." for note in (estimate.notes if estimate else ())]
                 if estimate and estimate.low is None:
                     notes.append(f"{curve.label}: no interval, only {estimate.share:.0%} of the draws could be compared.")
         needed = (_text(one, ".3f") for one in curve.needed)

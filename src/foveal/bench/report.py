@@ -169,7 +169,7 @@ def _remarks(headers: Sequence[Header], series: Sequence[Series], pictures: int,
     for one in series:
         for metric in metrics:
             count = len(one.pictures(metric))
-            if count < pictures:
+            if count < pictures and any(other.gives(metric) for other in series):
                 notes.append(f"{one.label}: {TITLES[metric]} at all settings for {count} of {pictures} pictures.")
     return tuple(notes)
 

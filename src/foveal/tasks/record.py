@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from foveal.declared import build
 from foveal.errors import LabelError, NetworkError, RecipeError
 from foveal.tasks.decode_boxes import AnchorBoxes, OffsetBoxes, PlainBoxes, TransposedBoxes
 from foveal.tasks.decode_joints import Heatmaps, Keypoints
@@ -18,7 +19,6 @@ from foveal.tasks.forms import Form
 from foveal.tasks.input import InputRecord
 from foveal.tasks.results import Boxes, ClassMap, ClassScores, Joints, Result
 from foveal.tasks.vocabulary import Vocabulary, known_vocabularies, vocabulary
-from foveal.training.config import build
 
 FORMS: Final[dict[str, dict[str, type[Form]]]] = {
     "classify": {"scores": Scores},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from foveal.declared import build
 from foveal.errors import RecipeError
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -100,22 +98,3 @@ def read_recipe(path: Path) -> CodecConfig | NetworkConfig:
         return build(NetworkConfig, values, str(path))
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
     return build(CodecConfig, values, str(path))
-
-
-def build(kind: type[_T], values: dict[str, Any], where: str) -> _T:
-    """Makes a frozen dataclass of a table of values, converting integers to floats and nothing else.
-
-    Raises:
-        RecipeError: a key is unknown or missing, or a value has another type than the field.
-    """
-    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(set(values) - set(known)):
-        raise RecipeError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
-    for name, value in values.items():
-        allowed = {"int": int, "float": (int, float), "str": str, "bool": bool}.get(str(known[name].type))
-        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and known[name].type != "bool")):
-            raise RecipeError(f"{where}: {name} = {value!r} is not of type {known[name].type}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise RecipeError(f"{where}: {error}") from error

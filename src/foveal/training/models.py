@@ -18,8 +18,8 @@ from foveal.codecs.learned.gdn import thaw as thaw_gdn
 from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorModel
 from foveal.codecs.learned.hyperprior.networks import freeze as freeze_hyperprior
 from foveal.codecs.learned.hyperprior.networks import thaw as thaw_hyperprior
+from foveal.declared import build
 from foveal.errors import RecipeError
-from foveal.training.config import build
 
 
 class RateConfig(Protocol):

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from foveal.codecs.learned.weights import WeightsCard
+from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.builtin import NetworkCard
 from foveal.tasks.camvid_segment.learning import class_weights, confusion, overlaps, segment_loss
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, freeze, thaw
 from foveal.tasks.camvid_segment.scenes import Scene, SceneCrops, load_scenes
-from foveal.training.config import NetworkConfig, build
+from foveal.training.config import NetworkConfig
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 
