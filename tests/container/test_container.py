@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import zlib
 from dataclasses import replace
 
@@ -21,6 +22,7 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 
 HEAD = Head(1, b"abcd", 640, 480, parameters=b"\x01\x02")
 SIMPLE = Container(HEAD, (Unit(0, 7, b"payload!"),))
+SHORT = Container(replace(HEAD, short_sums=True), (Unit(0, 0x10007, b"payload!"),))
 
 
 def _chunk(kind: int, body: bytes) -> bytes:
@@ -53,6 +55,7 @@ heads = st.builds(
     tiling=st.none() | st.builds(Tiling, st.integers(1, 4096), st.integers(1, 4096), st.integers(0, 64)),
     timing=st.none() | st.builds(Timing, st.integers(1, 60000), st.integers(1, 1001), st.integers(0, 10**6)),
     parameters=st.binary(max_size=20),
+    short_sums=st.booleans(),
 )
 
 
@@ -65,10 +68,12 @@ def test_heads_come_back_with_bands_tiles_and_clips(head: Head) -> None:
     st.lists(st.binary(max_size=40), min_size=1, max_size=6),
     st.none() | st.binary(max_size=99),
     st.none() | st.binary(max_size=99),
+    st.booleans(),
 )
-def test_files_come_back(payloads: list[bytes], icc: bytes | None, exif: bytes | None) -> None:
-    units = tuple(Unit(i, i * 77, payload) for i, payload in enumerate(payloads))
-    container = Container(replace(HEAD, bands=len(units)), units, None, icc, exif)
+def test_files_come_back(payloads: list[bytes], icc: bytes | None, exif: bytes | None, short_sums: bool) -> None:
+    head = replace(HEAD, bands=len(payloads), short_sums=short_sums)
+    units = tuple(Unit(i, i * 77, payload, sum_bytes=head.sum_bytes) for i, payload in enumerate(payloads))
+    container = Container(head, units, None, icc, exif)
     back = read_container(write_container(container), DEFAULT_LIMITS)
     assert replace(back, units=tuple(replace(u, bytes=0) for u in back.units)) == container
 
@@ -80,19 +85,29 @@ def test_the_fixed_cost_of_a_one_band_picture_is_40_bytes_at_most() -> None:
     assert len(write_container(Container(HEAD, (Unit(0, 1, bytes(40000)),)))) - 40000 <= 38
 
 
-def test_truncation_at_every_byte_is_an_error() -> None:
-    data = write_container(replace(SIMPLE, icc=b"profile", exif=b"exif"))
+@pytest.mark.parametrize("container", [SIMPLE, SHORT])
+def test_truncation_at_every_byte_is_an_error(container: Container) -> None:
+    data = write_container(replace(container, icc=b"profile", exif=b"exif"))
     for size in range(len(data)):
         with pytest.raises((TruncatedError, NotFovealError)):
             read_container(data[:size], DEFAULT_LIMITS)
 
 
-def test_every_byte_changed_is_an_error() -> None:
-    data = write_container(SIMPLE)
+@pytest.mark.parametrize("container", [SIMPLE, SHORT])
+def test_every_byte_changed_is_an_error(container: Container) -> None:
+    data = write_container(container)
     for at in range(len(data)):
         for value in {0, 255, data[at] ^ 255, data[at] ^ 1} - {data[at]}:
             with pytest.raises(FovealError):
                 read_container(data[:at] + bytes([value]) + data[at + 1 :], DEFAULT_LIMITS)
+
+
+def test_short_sums_are_the_low_bytes_and_save_four_a_unit() -> None:
+    data = write_container(SHORT)
+    assert len(data) == len(write_container(SIMPLE)) - 4
+    (unit,) = read_container(data, DEFAULT_LIMITS).units
+    assert (unit.symbols_crc, unit.sum_bytes) == (7, 2)
+    assert data[-2:] == binascii.crc_hqx(data[-15:-2], 0xFFFF).to_bytes(2, "little")
 
 
 def test_unknown_optional_chunks_are_skipped_and_critical_ones_refused() -> None:

@@ -50,10 +50,6 @@ class BoundedReader:
         """One byte."""
         return self.take(1)[0]
 
-    def u32(self) -> int:
-        """Four bytes, little-endian."""
-        return int.from_bytes(self.take(4), "little")
-
     def varint(self) -> int:
         """Unsigned LEB128 of at most 8 bytes.
 

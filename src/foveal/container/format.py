@@ -28,6 +28,7 @@ class HeadFlag(IntFlag):
     CLIP = 1
     TILES = 2
     COLOUR = 4
+    SHORT_SUMS = 8
 
 
 class Layout(IntFlag):
@@ -67,7 +68,10 @@ class Timing:
 
 @dataclass(frozen=True)
 class Head:
-    """The HEAD chunk. ``weights`` is 4 bytes; ``parameters`` belong to the codec."""
+    """The HEAD chunk. ``weights`` is 4 bytes; ``parameters`` belong to the codec.
+
+    short_sums: check sums of units take 2 bytes in place of 4, for files of many units or few bytes.
+    """
 
     codec: int
     weights: bytes
@@ -81,6 +85,12 @@ class Head:
     tiling: Tiling | None = None
     timing: Timing | None = None
     parameters: bytes = b""
+    short_sums: bool = False
+
+    @property
+    def sum_bytes(self) -> int:
+        """The bytes of a unit's check sums: of its symbols, and of its chunk."""
+        return 2 if self.short_sums else 4
 
     @property
     def tiles(self) -> int:
@@ -109,12 +119,16 @@ class Head:
 
 @dataclass(frozen=True)
 class Unit:
-    """One DATA chunk: a band of a tile of a frame. ``bytes`` is the size of the whole chunk in the file."""
+    """One DATA chunk: a band of a tile of a frame. ``bytes`` is the size of the whole chunk in the file.
+
+    symbols_crc: of a file that was read, its low ``sum_bytes`` bytes alone.
+    """
 
     number: int
     symbols_crc: int
     payload: bytes
     bytes: int = 0
+    sum_bytes: int = 4
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ def write_head(head: Head) -> bytes:
     if head.timing is not None:
         flags |= HeadFlag.CLIP
         optional += b"".join(varint(v) for v in (head.timing.numerator, head.timing.denominator, head.timing.frames))
+    if head.short_sums:
+        flags |= HeadFlag.SHORT_SUMS
     layout = (0 if head.gray else Layout.RGB) | (Layout.ALPHA if head.alpha else 0) | head.depth - 8 << 4
     return b"".join(
         [
@@ -72,6 +74,7 @@ def read_head(body: memoryview, limits: Limits) -> Head:
         tiling=tiling,
         timing=timing,
         parameters=reader.rest(),
+        short_sums=bool(flags & HeadFlag.SHORT_SUMS),
     )
 
 

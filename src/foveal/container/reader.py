@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -10,6 +9,7 @@ from typing import final
 from foveal.container.bounded import BoundedReader, inflate
 from foveal.container.format import OPTIONAL, SIGNATURE, VERSION, ChunkType, Container, Head, Unit
 from foveal.container.head import read_head
+from foveal.container.sums import chunk_sum
 from foveal.errors import DamagedError, NotFovealError, TruncatedError, UnsupportedError
 from foveal.limits import Limits
 
@@ -28,11 +28,12 @@ def read_container(data: bytes | memoryview, limits: Limits, *, wanted: Wanted |
         UnsupportedError: another format version, an unknown critical chunk, or a clip. LimitError: larger than allowed.
     """
     reader = _start(data, limits)
-    contents = _Contents(_read_first(reader, limits), wanted)
+    head = _read_first(reader, limits)
+    contents = _Contents(head, wanted)
     contents.read_bytes = reader.position
     while reader.left:
         try:
-            chunk = _next_chunk(reader)
+            chunk = _next_chunk(reader, head.sum_bytes)
         except TruncatedError as error:
             if not partial:
                 raise TruncatedError(f"{error}{contents.advice}") from None
@@ -61,10 +62,10 @@ class _Chunk:
         return len(self.framed) + len(self.crc)
 
     def check(self) -> None:
-        found, expected = zlib.crc32(self.framed), int.from_bytes(self.crc, "little")
+        found, expected = chunk_sum(self.framed, len(self.crc)), int.from_bytes(self.crc, "little")
         if expected != found:
             raise DamagedError(
-                f"the chunk 0x{self.kind:02x} at byte {self.start} has CRC {found:08x}; {expected:08x} was written"
+                f"the chunk 0x{self.kind:02x} at byte {self.start} has CRC {found:0{2 * len(self.crc)}x}; {expected:0{2 * len(self.crc)}x} was written"
             )
 
 
@@ -93,12 +94,12 @@ def _read_first(reader: BoundedReader, limits: Limits) -> Head:
     return head
 
 
-def _next_chunk(reader: BoundedReader) -> _Chunk:
-    """One chunk; its length is checked against what is left before anything is read. Raises TruncatedError: it is cut."""
+def _next_chunk(reader: BoundedReader, data_sum_bytes: int = 4) -> _Chunk:
+    """One chunk, whose sum is that short if it is DATA; its length is checked against what is left before anything is read. Raises TruncatedError: it is cut."""
     start = reader.position
     kind, size = reader.u8(), reader.varint()
     body = reader.take(size)
-    return _Chunk(kind, start, reader.since(start), body, reader.take(4))
+    return _Chunk(kind, start, reader.since(start), body, reader.take(data_sum_bytes if kind == ChunkType.DATA else 4))
 
 
 @final
@@ -149,7 +150,8 @@ class _Contents:
         if self._wanted is not None:
             chunk.check()
         self.read_bytes += chunk.bytes
-        unit = Unit(number, body.u32(), body.rest(), chunk.bytes)
+        symbols_crc = int.from_bytes(body.take(head.sum_bytes), "little")
+        unit = Unit(number, symbols_crc, body.rest(), chunk.bytes, head.sum_bytes)
         if number in self._usable:
             self._units.append(unit)
 

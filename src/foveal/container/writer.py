@@ -7,6 +7,7 @@ import zlib
 from foveal.container.bounded import varint
 from foveal.container.format import SIGNATURE, VERSION, ChunkType, Container, Unit
 from foveal.container.head import write_head
+from foveal.container.sums import chunk_sum, short
 
 
 def write_container(container: Container) -> bytes:
@@ -18,14 +19,15 @@ def write_container(container: Container) -> bytes:
         parts.append(_chunk(ChunkType.EXIF, zlib.compress(container.exif, 9)))
     if container.alpha is not None:
         parts.append(_chunk(ChunkType.ALPHA, varint(0) + container.alpha))
-    parts += [_chunk(ChunkType.DATA, _unit_body(unit)) for unit in container.units]
+    size = container.head.sum_bytes
+    parts += [_chunk(ChunkType.DATA, _unit_body(unit, size), size) for unit in container.units]
     return b"".join(parts)
 
 
-def _unit_body(unit: Unit) -> bytes:
-    return varint(unit.number) + unit.symbols_crc.to_bytes(4, "little") + unit.payload
+def _unit_body(unit: Unit, sum_bytes: int) -> bytes:
+    return varint(unit.number) + short(unit.symbols_crc, sum_bytes).to_bytes(sum_bytes, "little") + unit.payload
 
 
-def _chunk(kind: ChunkType, body: bytes) -> bytes:
+def _chunk(kind: ChunkType, body: bytes, sum_bytes: int = 4) -> bytes:
     chunk = bytes([kind]) + varint(len(body)) + body
-    return chunk + zlib.crc32(chunk).to_bytes(4, "little")
+    return chunk + chunk_sum(chunk, sum_bytes).to_bytes(sum_bytes, "little")

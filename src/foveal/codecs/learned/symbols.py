@@ -9,6 +9,7 @@ import numpy as np
 from foveal.codecs.base import BandInfo, CodecInfo, FileInfo
 from foveal.container.format import Container, Head, Unit
 from foveal.container.reader import read_container
+from foveal.container.sums import short
 from foveal.entropy.coder import Symbols
 from foveal.errors import DamagedError, DriftError, NotFovealError
 from foveal.limits import Limits
@@ -28,8 +29,11 @@ def check_symbols(symbols: Symbols, unit: Unit) -> None:
     Raises:
         DriftError: they differ.
     """
-    if (found := symbols_crc(symbols)) != unit.symbols_crc:
-        raise DriftError(f"unit {unit.number} decoded to symbols with CRC {found:08x}; {unit.symbols_crc:08x} were coded")
+    if (found := short(symbols_crc(symbols), unit.sum_bytes)) != unit.symbols_crc:
+        digits = 2 * unit.sum_bytes
+        raise DriftError(
+            f"unit {unit.number} decoded to symbols with CRC {found:0{digits}x}; {unit.symbols_crc:0{digits}x} were coded"
+        )
 
 
 def quality_parameter(info: CodecInfo, quality: float) -> int:

@@ -152,6 +152,7 @@ class FrequencyPrepared(Prepared):
             bands=BANDS,
             tiling=None if side is None else Tiling(side, side, 0),
             parameters=write_quality(parameter) + (b"" if steps is None else write_map(steps)),
+            short_sums=True,
         )
         return write_container(Container(head, tuple(units), self._alpha, picture.icc, picture.exif))
 
