@@ -18,7 +18,7 @@ def _table(low: int, *weights: float) -> Table:
 
 
 TABLES: Tables = (_table(-1, 1, 8, 1), _table(0, 1), _table(-3, 1, 2, 3, 4, 3, 2, 1))
-GOLDEN = "0000dc2230c9264e680a5b06f853608433020000"
+GOLDEN = "0000dc2230c9264e680a5b06f85360843302"
 symbol = st.one_of(st.integers(-4, 4), st.integers(-1000, 1000), st.integers(1 - SYMBOL_LIMIT, SYMBOL_LIMIT - 1))
 
 
@@ -38,8 +38,9 @@ def test_any_symbols_come_back_and_the_count_is_right(pairs: list[tuple[int, int
     reader.finish()
     counter = BitCounter()
     counter.put(symbols, TABLES, index)
-    assert counter.bits / 8 - 1 <= len(payload) <= counter.bits / 8 + 8
-    assert abs(counter.size_bytes - len(payload)) <= 8
+    assert counter.bits / 8 - 4 <= len(payload) <= counter.bits / 8 + 4  # the first 24 bits or so may be free
+    assert abs(counter.size_bytes - len(payload)) <= 5
+    assert not payload.endswith(b"\0")
 
 
 @given(st.lists(symbol, min_size=9, max_size=9))
@@ -82,9 +83,15 @@ def test_every_damaged_stream_gives_an_error_or_other_symbols_never_a_crash() ->
         assert out.shape == (200,)
 
 
-def test_a_payload_of_half_a_word_is_refused() -> None:
-    with pytest.raises(DamagedError, match="7 bytes"):
-        SymbolReader(b"1234567")
+def test_zero_bytes_at_the_end_may_be_there_up_to_a_whole_word() -> None:
+    sizes = set[int]()
+    for count in range(1, 60):
+        payload = _written(np.arange(count) % 7 - 3, np.arange(count) % 3)
+        sizes.add(len(payload) % 4)
+        reader = SymbolReader(payload + bytes(-len(payload) % 4))
+        assert (reader.take(TABLES, (count,), np.arange(count) % 3) == np.arange(count) % 7 - 3).all()
+        reader.finish()
+    assert sizes == {0, 1, 2, 3}
 
 
 def test_words_that_are_left_over_are_refused() -> None:

@@ -78,8 +78,8 @@ class BitCounter(SymbolSink):
 
     @property
     def size_bytes(self) -> int:
-        """About the bytes that ``SymbolWriter`` would give: whole words and the coder's last state, within two words."""
-        return 4 * int(np.ceil(self.bits / 32) + 1)
+        """About the bytes that ``SymbolWriter`` would give, within a word: the bits, and half a byte for the end of the state."""
+        return int(np.ceil(self.bits / 8 + 0.5))
 
     def _put(self, group: _Group) -> None:
         if isinstance(group.table, int):
@@ -97,13 +97,13 @@ class SymbolWriter(SymbolSink):
         self._groups: list[_Group] = []
 
     def finish(self) -> bytes:
-        """The payload: little-endian 32-bit words."""
+        """The payload: little-endian 32-bit words, less the zero bytes at the end."""
         import constriction
 
         coder = constriction.stream.stack.AnsCoder()
         for group in reversed(self._groups):
             coder.encode_reverse(group.entries, _model(group.table))
-        return coder.get_compressed().astype("<u4").tobytes()
+        return coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
     def _put(self, group: _Group) -> None:
         self._groups.append(group)
@@ -114,16 +114,15 @@ class SymbolReader:
     """Reads symbols in the order in which they were put.
 
     Raises:
-        DamagedError: the payload is not a whole number of words, or is no stream of the coder.
+        DamagedError: the payload is no stream of the coder.
     """
 
     def __init__(self, payload: bytes) -> None:
         import constriction
 
-        if len(payload) % 4:
-            raise DamagedError(f"a payload of {len(payload)} bytes; whole words of 4 bytes are needed")
+        whole = payload + bytes(-len(payload) % 4)
         try:
-            self._coder = constriction.stream.stack.AnsCoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+            self._coder = constriction.stream.stack.AnsCoder(np.frombuffer(whole, "<u4").astype(np.uint32))
         except ValueError as error:
             raise DamagedError("the payload is no stream of the entropy coder") from error
 

@@ -427,18 +427,16 @@ def test_more_bands_than_there_are_is_refused(codec: Codec, coded: bytes) -> Non
 
 @pytest.mark.slow
 def test_files_are_hardly_larger_than_the_tables_say(codec: Codec, kodak: list[Picture]) -> None:
-    """Over the information in the symbols: under 0.5 % from 0.25 bpp on; header and CRCs of three bands are 64 bytes more."""
+    """Over the information in the symbols, header and check sums included: under 0.5 % from 0.25 bpp on."""
     checked = 0
     for picture in kodak[::4]:
         prepared = codec.prepare(picture)
-        for quality in (35, 60, 85):
+        for quality in (27, 36, 60, 85):
             data = prepared.encode(quality)
             if len(data) * 8 < 0.25 * picture.width * picture.height:
                 continue
             assert isinstance(prepared, FrequencyPrepared)
             bits = prepared.information(quality)
-            payload = sum(len(unit.payload) for unit in read_container(data, DEFAULT_LIMITS).units)
-            assert bits <= 8 * payload < bits * 1.005
-            assert len(data) <= payload + 64
+            assert bits < 8 * len(data) < bits * 1.005
             checked += 1
     assert checked > 8
