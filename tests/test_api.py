@@ -10,7 +10,7 @@ import pytest
 
 import foveal
 from foveal.codecs.sniff import codec_of
-from foveal.errors import InputError, NotFovealError, PictureError, SettingsError, UnknownCodecError
+from foveal.errors import DamagedError, InputError, LimitError, NotFovealError, PictureError, SettingsError, UnknownCodecError
 from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 
@@ -40,7 +40,9 @@ def test_a_crop_and_a_partial_file(photo: Picture) -> None:
         data = foveal.encode(small, codec=codec)
         part = foveal.decode(memoryview(data), crop=(8, 4, 40, 30))
         assert (part.samples == foveal.decode(data, bands=1).samples[4:34, 8:48]).all()
-    assert foveal.decode(data + b"\xee", allow_partial=True).width == 96
+    assert foveal.decode(data, allow_partial=True).width == 96
+    with pytest.raises(DamagedError):
+        foveal.decode(data + b"\xee", allow_partial=True)
     assert (foveal.decode(memoryview(np.frombuffer(data, np.int8)), crop=(8, 4, 40, 30)).samples == part.samples).all()
     assert foveal.decode(memoryview(data + data)[: len(data)], crop=np.array([0, 0, 9, 9])).width == 9  # type: ignore[arg-type]
     for crop in ((1, 2, 3), (1, 2, 3, 4, 5), (1, 2, 3.5, 4), "0,0,1,1", 7):
@@ -95,6 +97,23 @@ def test_wrong_types_are_named(photo: Picture) -> None:
         foveal.encode(photo, quality="40")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="both given"):
         foveal.encode(photo, quality=40, target=foveal.Target(bpp=1))
+    with pytest.raises(SettingsError, match=r"target = 5; a foveal\.Target is needed"):
+        foveal.encode(photo, target=5)  # type: ignore[arg-type]
+    for call in (foveal.decode, foveal.info):
+        with pytest.raises(SettingsError, match=r"limits = None; a foveal\.Limits is needed"):
+            call(b"", limits=None)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="quality True"):
+        foveal.encode(photo, quality=True)
+
+
+@pytest.mark.parametrize("codec", [info.name for info in foveal.all_codecs() if info.learned])
+def test_a_learned_codec_takes_pictures_as_large_as_the_limits_say(codec: str, photo: Picture) -> None:
+    small = Picture(np.ascontiguousarray(photo.samples[:64, :96]))
+    least, target = foveal.Limits(pixels=64 * 96 - 1), foveal.Target(bpp=2)
+    for asked in ({"quality": 5}, {"target": target}):
+        with pytest.raises(LimitError, match=r"96x64 is 6144 pixels, 6143 are allowed; .*pixels=\.\.\.\), or --max-pixels"):
+            foveal.encode(small, codec=codec, limits=least, **asked)  # type: ignore[arg-type]
+    foveal.encode(small, codec=codec, limits=foveal.Limits(pixels=64 * 96))
 
 
 @pytest.mark.parametrize("codec", ["gdn", "jpeg"])

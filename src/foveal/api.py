@@ -36,28 +36,34 @@ def encode(
     importance: npt.NDArray[np.float32] | None = None,
     hold_rate: bool = False,
     tile: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """Codes a picture and returns the bytes of a whole file.
 
     ``quality`` is 1..100, 50 if left out; a ``target`` (a size, a rate or a PSNR) stands in its place. The other settings are the codec's
     own: ``foveal codecs`` lists them. ``importance`` is ``(rows, columns)`` of any size, 0..1, where the bits shall go; with
     ``hold_rate`` the file is as large as without it. ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
+    A learned codec refuses a picture larger than ``limits`` allow, as the decoder would.
 
     Raises:
         UnknownCodecError: no codec of that name. SettingsError: a setting that it does not have, or out of range.
         TargetError: no quality meets the target. PictureError: the format cannot hold the picture.
+        LimitError: the picture is larger than ``limits`` allow.
         MissingDependencyError: a library has to be installed. BackendError: the back end failed.
     """
     if not isinstance(picture, Picture):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise PictureError(f"a {type(picture).__name__} is no foveal.Picture; make one of uint8 samples, or use read_picture")
     if quality is not None and target is not None:
         raise SettingsError("quality and target are both given; leave one out")
+    if target is not None and not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"target = {target!r}; a foveal.Target is needed, such as Target(bpp=0.5)")
+    _check_limits(limits)
     native = 50.0 if quality is None else quality
     settings = EncodeSettings(native, chroma, preset, suffix, threads, importance, hold_rate, tile)
     coder = codec_by_name(codec)
     if target is not None:
-        return encode_to_target(coder, picture, settings, target).data
-    return coder.encode(picture, settings)
+        return encode_to_target(coder, picture, settings, target, limits).data
+    return coder.encode(picture, settings, limits)
 
 
 def decode(
@@ -78,6 +84,7 @@ def decode(
         UnsupportedError: a sound file that needs a newer foveal, other weights or a missing library.
         SettingsError: more bands than the codec has, a crop outside the picture, or a partial file of a codec that is not learned.
     """
+    _check_limits(limits)
     settings = DecodeSettings(bands, None if crop is None else _region(crop), allow_partial)
     view = data if isinstance(data, memoryview) and data.c_contiguous else _bytes(data)
     view = view if isinstance(view, bytes) else view.cast("B")
@@ -86,6 +93,7 @@ def decode(
 
 def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     """What a file says of itself; no samples are decoded where the format allows. Raises as ``decode``."""
+    _check_limits(limits)
     return describe_file(_bytes(data), limits)
 
 
@@ -106,6 +114,11 @@ def analyze(
 
     opened = open_task(network, None if record is None else Path(record)) if isinstance(network, str) else network
     return analyze_picture(picture, check_task(opened, task))
+
+
+def _check_limits(limits: Limits) -> None:
+    if not isinstance(limits, Limits):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"limits = {limits!r}; a foveal.Limits is needed, such as Limits(pixels=10**9), or leave it out")
 
 
 def _region(crop: Sequence[SupportsIndex]) -> Region:

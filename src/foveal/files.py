@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class DecodeRequest:
 class EncodeReport:
     """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included.
 
-    importance: the file of the importance map that it was coded with.
+    importance: the file of the importance map that it was coded with; None if the file holds none, as where it moved nothing.
     """
 
     input: str
@@ -84,7 +85,8 @@ class EncodeReport:
 class DecodeReport:
     """What became of one file. decode_s: decoding alone. bytes_read: of the coded file.
 
-    bands: how many were asked for, all of them if not told. partial: the file was cut, and something of them was missing.
+    bands: how many were asked for, all of them if not told. partial: the file was cut, and something of it was missing.
+    bands_decoded: how many of those asked for no tile of the file lacks.
     """
 
     input: str
@@ -97,6 +99,7 @@ class DecodeReport:
     decode_s: float
     bytes_read: int
     bands: int
+    bands_decoded: int
     partial: bool = False
 
 
@@ -119,6 +122,9 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         encode_s = time.perf_counter() - start
         if request.verify:
             _verify(codec, picture, found.data, request.limits)
+    if importance is not None and not codec.describe(found.data, request.limits).importance_bytes:
+        _warn_of_idle_map(importance, request)
+        importance = None
     write_target(target, found.data)
     return EncodeReport(
         input=source,
@@ -142,6 +148,13 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
     )
 
 
+def _warn_of_idle_map(importance: str, request: EncodeRequest) -> None:
+    why = "it is the same everywhere, but for less than one step of quality"
+    if request.settings.hold_rate:
+        why += ", or the rate cannot be held with it at this quality: leave hold_rate out, or choose another quality"
+    warnings.warn(f"the importance map {importance} moved nothing, and the file holds none: {why}", UserWarning, stacklevel=3)
+
+
 def read_any(data: bytes, limits: Limits) -> Picture:
     """The picture in a file of samples, or in one that only a codec of foveal reads."""
     from foveal.codecs.sniff import codec_of
@@ -158,9 +171,9 @@ def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:
     if request.target is not None:
         return encode_to_target(codec, picture, request.settings, request.target, request.limits)
     quality, scale = request.settings.quality, codec.info.scale
-    data = codec.encode(picture, request.settings)
+    data = codec.encode(picture, request.settings, request.limits)
     if request.settings.hold_rate:  # the codec moved the quality; the file says where to
-        parameter = codec.describe(data).parameter
+        parameter = codec.describe(data, request.limits).parameter
         assert parameter is not None
         quality = float(parameter.split()[1])
     return Encoded(data, quality, scale.parameter, scale.native(quality), passes=1, within=True, reached="")
@@ -202,6 +215,8 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
     picture = codec.decode(data, limits, settings)
     decode_s = time.perf_counter() - start
     bytes_read = len(data) if isinstance(data, bytes) else codec.bytes_needed(data, limits, settings)
+    cut = codec.describe(bytes(data), limits) if settings.allow_partial else None
+    bands = settings.bands or codec.info.bands
     if target == PIPE:
         write_target(target, picture_bytes(picture, ".png"))
     else:
@@ -216,8 +231,9 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
         alpha=picture.alpha is not None,
         decode_s=decode_s,
         bytes_read=bytes_read,
-        bands=settings.bands or codec.info.bands,
-        partial=settings.allow_partial and codec.describe(bytes(data), limits).missing_units > 0,
+        bands=bands,
+        bands_decoded=bands if cut is None else min(bands, cut.whole_bands),
+        partial=cut is not None and cut.missing_units > 0,
     )
 
 
@@ -235,10 +251,15 @@ def _open(source: str, limits: Limits, settings: DecodeSettings) -> tuple[bytes 
     return data, codec_of(data, limits)
 
 
+def check_output(target: str) -> None:
+    """Raises InputError if the output of one file names a folder."""
+    if target != PIPE and Path(target).is_dir():
+        raise InputError(f"{target} is a folder; name the file to write in it, such as {Path(target) / 'a.fvl'}")
+
+
 def _check_target(source: str, target: str, overwrite: bool) -> None:
     if target == PIPE:
         return
-    if Path(target).is_dir():
-        raise InputError(f"{target} is a folder; name the file to write in it")
+    check_output(target)
     if not overwrite and source != PIPE and Path(target).exists() and Path(source).exists() and Path(target).samefile(source):
         raise InputError(f"{target} would replace its own input; name another file, or allow it with --overwrite")

@@ -9,7 +9,7 @@ from foveal.errors import LimitError
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds that every decoder checks first. Raise them for trusted files: ``Limits(pixels=10**9)``.
+    """Bounds that every decoder checks first, and the encoders of learned codecs. Raise them for trusted files: ``Limits(pixels=10**9)``.
 
     pixels: 178,956,970 as in Pillow, so that a picture of 8-bit RGB stays near half a gigabyte.
     side: 65,535 pixels, the bound of JPEG; longer sides are nearly always damage.
@@ -30,7 +30,7 @@ class Limits:
             raise LimitError(f"{width}x{height}: a side above {self.side} pixels; allow it with Limits(side=...)")
         if width * height > self.pixels:
             raise LimitError(
-                f"{width}x{height} is {width * height} pixels, {self.pixels} are allowed; allow it with Limits(pixels=...)"
+                f"{width}x{height} is {width * height} pixels, {self.pixels} are allowed; allow it with Limits(pixels=...), or --max-pixels"
             )
 
     def check_payload(self, size: int) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import final
 
 from foveal.errors import SettingsError
+from foveal.scalars import whole
 
 _LEAST_BOUND = 64  # every back end takes as many; VVenC fails above some hundreds, and x265 and torch only get slower
 
@@ -23,15 +26,20 @@ MOST_WORKERS = 61 if sys.platform == "win32" else MOST_THREADS
 """How many processes a batch may be given; Windows waits for no more than 61 of them."""
 
 
-def check_count(name: str, number: int, most: int) -> None:
-    """Raises SettingsError if a number of threads or processes is no whole number from 1 to ``most``."""
-    if not isinstance(number, int) or not 1 <= number <= most:  # pyright: ignore[reportUnnecessaryIsInstance]
+def check_count(name: str, number: object, most: int) -> int:
+    """The number of threads or processes. Raises SettingsError: it is no whole number from 1 to ``most``."""
+    count = whole(number)
+    if count is None or not 1 <= count <= most:
         raise SettingsError(f"{name} = {number!r}; a whole number from 1 to {most} is allowed here, or leave it out")
+    return count
 
 
 @contextmanager
 def thread_limit(threads: int | None) -> Generator[None]:
-    """Bounds the threads of networks inside; torch is not imported for it, but finds the bound when it is.
+    """Bounds the threads of torch inside, where torch is imported by then; several Python threads may be inside at once.
+
+    torch keeps one number for each thread that has asked for it, and one that new threads begin with. Each thread puts its own
+    back; whoever leaves last puts back what new threads begin with.
 
     Raises:
         SettingsError: not 1 to ``MOST_THREADS``.
@@ -39,19 +47,45 @@ def thread_limit(threads: int | None) -> Generator[None]:
     if threads is None:
         yield
         return
-    check_count("threads", threads, MOST_THREADS)
-    before = os.environ.get("OMP_NUM_THREADS")
-    torch = sys.modules.get("torch")
-    torch_before = torch.get_num_threads() if torch else 0
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    if torch:
-        torch.set_num_threads(threads)
+    count, torch = check_count("threads", threads, MOST_THREADS), sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    with _LIMITED.lock:
+        before = _LIMITED.enter(torch.get_num_threads())
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
-        if torch:
-            torch.set_num_threads(torch_before)
+        with _LIMITED.lock:
+            _LIMITED.leave()
+            torch.set_num_threads(before)
+
+
+@final
+class _Limited:
+    """Who is inside ``thread_limit`` now."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._users: dict[int, int] = {}  # depth by thread
+        self._outside = 0
+
+    def enter(self, now: int) -> int:
+        """The number that this thread goes back to; ``now`` may be the bound of others, if the thread is new."""
+        own = threading.get_ident()
+        if not self._users:
+            self._outside = now
+        before = now if own in self._users else self._outside
+        self._users[own] = self._users.get(own, 0) + 1
+        return before
+
+    def leave(self) -> None:
+        """One step out, in this thread."""
+        own = threading.get_ident()
+        self._users[own] -= 1
+        if not self._users[own]:
+            del self._users[own]
+
+
+_LIMITED = _Limited()

@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 import foveal
+import foveal.codecs.base
 from foveal.batch import BatchPlan, run_batch
 from foveal.cli.main import main
 from foveal.codecs.base import DecodeSettings, EncodeSettings
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import SettingsError
+from foveal.limits import Limits
 from foveal.picture import Picture
 from foveal.threads import MOST_THREADS, MOST_WORKERS, available_cores, thread_limit
 from foveal.training.config import read_recipe
@@ -107,3 +109,22 @@ def test_checked_settings_are_those_that_the_codec_is_given() -> None:
     info = codec_by_name("webp").info
     settings = info.checked(EncodeSettings(7))
     assert (settings.quality, settings.chroma, settings.preset, settings.suffix) == (7, "420", "4", ".webp")
+
+
+def test_encode_takes_as_many_pixels_as_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit reaches the codec, and not only the reader of the picture."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(foveal.codecs.base.Codec.prepare, "__defaults__", (EncodeSettings(), Limits(pixels=9)))
+    monkeypatch.setattr(foveal.codecs.base.Codec.encode, "__defaults__", (EncodeSettings(), Limits(pixels=9)))
+    Image.new("RGB", (16, 16)).save("a.png")
+    for more in ([], ["--target-bpp", "9"]):
+        assert main(["encode", "a.png", "a.fvl", "--max-pixels", "255", *more]) == 1
+        err = capsys.readouterr().err
+        assert err.startswith("error: a.png: 16x16 is 256 pixels, 255 are allowed")
+        assert "--max-pixels" in err
+        assert main(["encode", "a.png", "a.fvl", "--max-pixels", "256", *more]) == 0
+    Path("o").mkdir()
+    assert main(["encode", "a.png", "o"]) == 1
+    assert capsys.readouterr().err == f"error: o is a folder; name the file to write in it, such as {Path('o') / 'a.fvl'}\n"

@@ -11,9 +11,11 @@ import skimage.data
 from PIL import Image
 
 import foveal
+import foveal.codecs.learned.frequency.codec
 from foveal.batch import BatchJob, run_batch
 from foveal.cli.main import main
 from foveal.codecs.base import EncodeSettings
+from foveal.codecs.learned.frequency.held_rate import Held
 from foveal.errors import InputError, SettingsError
 from foveal.files import EncodeRequest, encode_file
 from foveal.folders import encode_batch
@@ -62,6 +64,27 @@ def test_the_rate_is_held_where_there_is_a_map() -> None:
     reports = {job.name: worker(job) for job in plan.jobs if job.name in ("a.png", "c.png")}
     assert reports["a.png"].quality != 40
     assert reports["c.png"].quality == 40
+
+
+@pytest.mark.filterwarnings("default::UserWarning")
+@pytest.mark.parametrize(("name", "more"), [("even.png", []), ("ends.png", ["--hold-rate"])])
+def test_a_map_that_moved_nothing_is_told_and_not_reported(
+    name: str, more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("L", (8, 8), 99).save("even.png")
+    Image.fromarray(np.array([[255, 0], [0, 0]], np.uint8)).save("ends.png")
+    encode = ["encode", "in/a.png", "a.fvl", "--json", "--importance"]
+    with monkeypatch.context() as patch:
+        patch.setattr(foveal.codecs.learned.frequency.codec, "hold_size", lambda *_: Held(50, 1.0))  # no strength holds the rate
+        assert main([*encode, name, *more]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["importance"] is None
+    assert err.startswith(f"warning: the importance map {name} moved nothing, and the file holds none")
+    assert ("leave hold_rate out" in err) == bool(more)
+    assert foveal.info(Path("a.fvl").read_bytes()).importance_bytes == 0
+    assert main([*encode, "ends.png"]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out)["importance"], err) == ("ends.png", "")
 
 
 def test_a_picture_is_coded_again_when_its_map_changes() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 import pytest
 
@@ -57,14 +58,53 @@ def test_the_bound_of_threads_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> 
     import torch
 
     assert "torch" in sys.modules
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    before = torch.get_num_threads()
+    environment, before = dict(os.environ), torch.get_num_threads()
     with thread_limit(1):
-        assert os.environ["OMP_NUM_THREADS"] == "1"
         assert torch.get_num_threads() == 1
-    assert os.environ["OMP_NUM_THREADS"] == "7"
+        with thread_limit(3):
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 1
+        assert dict(os.environ) == environment
     assert torch.get_num_threads() == before
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    with thread_limit(2):
-        pass
-    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.delitem(sys.modules, "torch")
+    with thread_limit(2):  # nothing to bound
+        assert "torch" not in sys.modules
+
+
+def test_threads_that_are_inside_at_once_each_take_their_bound_back() -> None:
+    import torch
+
+    before, found, environment = torch.get_num_threads(), dict[str, int](), dict(os.environ)
+    first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        with thread_limit(1):
+            first_in.set()
+            second_in.wait(20)
+        found["first"] = torch.get_num_threads()
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait(20)
+        with thread_limit(2):
+            second_in.set()
+            first_out.wait(20)
+            found["bound"] = torch.get_num_threads()
+        found["second"] = torch.get_num_threads()
+
+    def new() -> None:
+        found["new"] = torch.get_num_threads()
+
+    torch.set_num_threads(5)
+    try:
+        for targets in ((first, second), (new,)):
+            threads = [threading.Thread(target=target) for target in targets]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+        assert found == {"first": 5, "bound": 2, "second": 5, "new": 5}
+        assert torch.get_num_threads() == 5
+        assert dict(os.environ) == environment
+    finally:
+        torch.set_num_threads(before)

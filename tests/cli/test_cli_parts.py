@@ -34,7 +34,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("a.jpg", "a.fvl"):
         codec = "jpeg" if name == "a.jpg" else "gdn"
         (tmp_path / name).write_bytes(foveal.encode(Picture(samples), codec=codec))
-    (tmp_path / "cut.fvl").write_bytes((tmp_path / "a.fvl").read_bytes() + b"\xee\x09abc")
     Image.new("L", (8, 6), 51).save(tmp_path / "map.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -99,12 +98,37 @@ def test_a_crop_is_the_part_of_the_whole(folder: Path, name: str, capsys: pytest
 
 
 def test_a_cut_file_is_decoded_when_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = foveal.encode(Picture(pixels("a.png")), quality=40)
+    finest = foveal.info(data).bands[2].bytes
+    Path("f.fvl").write_bytes(data)
+    Path("cut.fvl").write_bytes(data[: 6 - finest])
     assert main(["decode", "cut.fvl", "b.png"]) == 1
-    assert "more are needed" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("error: cut.fvl: the file ends")
+    assert "more are needed" in err
     assert main(["decode", "cut.fvl", "b.png", "--allow-partial"]) == 0
-    assert f"{Path('cut.fvl').stat().st_size} bytes read" in capsys.readouterr().out
-    assert main(["decode", "a.fvl", "whole.png"]) == 0
-    assert (pixels("b.png") == pixels("whole.png")).all()
+    assert "2 of 3 bands are whole" in capsys.readouterr().out
+    assert main(["decode", "f.fvl", "two.png", "--bands", "2"]) == 0
+    assert (pixels("b.png") == pixels("two.png")).all()
+    capsys.readouterr()
+    for name, asked, decoded in (("cut.fvl", [], 2), ("cut.fvl", ["--bands", "1"], 1), ("f.fvl", [], 3)):
+        assert main(["decode", name, "b.png", "--allow-partial", "--json", *asked]) == 0
+        about = json.loads(capsys.readouterr().out)
+        assert (about["bands_decoded"], about["partial"]) == (decoded, name == "cut.fvl")
+    assert main(["info", "cut.fvl"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["cut", "1", "unit", "is", "missing;", "decode", "with", "--allow-partial"] in lines
+    assert ["cut", "chunk", "6", "bytes"] in lines
+    assert ["beside", "bands", f"{len(data) - sum(band.bytes for band in foveal.info(data).bands)}", "bytes"] in lines
+    assert lines[-1] == ["2", "0", "0", "0.0000", "0.0%", "-"]
+    assert main(["info", "cut.fvl", "--json"]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert (about["bands"][2]["symbols_crc"], about["cut_bytes"], about["decodable"]) == (None, 6, True)
+    Path("stub.fvl").write_bytes(data[:40])
+    assert main(["info", "stub.fvl"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "128x96 RGB" in told
+    assert "3 units are missing; cut within the first band, so it cannot be decoded" in told
 
 
 def test_standard_input_takes_a_crop_too(folder: Path) -> None:

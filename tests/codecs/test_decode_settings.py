@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from foveal.codecs.base import (
 )
 from foveal.codecs.learned.symbols import describe_container, describe_learned
 from foveal.codecs.registry import codec_by_name
+from foveal.codecs.search import Target
 from foveal.codecs.sniff import codec_of, describe_file
 from foveal.container.format import Container, Head, Tiling, Unit
 from foveal.container.reader import read_container
@@ -176,10 +178,44 @@ def test_what_a_codec_does_not_have_is_refused_by_name(settings: EncodeSettings,
         codec_by_name("gdn").prepare(SMALL, settings)
 
 
-@pytest.mark.parametrize("tile", [0, -256, 128, 300, 255])
+@pytest.mark.parametrize("tile", [0, -256, 128, 300, 255, 4224, 1 << 40])
 def test_tiles_are_multiples_of_128_from_256(tile: int) -> None:
-    with pytest.raises(SettingsError, match=f"tile = {tile}; a multiple of 128 that is at least 256"):
+    with pytest.raises(SettingsError, match=f"tile = {tile}; a multiple of 128 from 256 to 4096 is needed"):
         FullCodec().prepare(SMALL, EncodeSettings(tile=tile))
+
+
+def test_numbers_of_numpy_are_numbers_and_true_is_none() -> None:
+    codec, scale = FullCodec(), FULL.scale
+    asked = EncodeSettings(np.float32(40.5), tile=np.int64(256), threads=np.uint8(1))  # type: ignore[arg-type]
+    codec.encode(SMALL, asked)
+    assert (type(codec.told.tile), type(codec.told.threads)) == (int, int)
+    assert (codec.told.tile, codec.told.threads) == (256, 1)
+    codec.decode(b"", settings=DecodeSettings(bands=np.int32(2), threads=np.int16(1)))  # type: ignore[arg-type]
+    assert (codec.told.bands, type(codec.told.bands)) == (2, int)
+    assert scale.native(np.int64(40)) == scale.native(Fraction(40)) == 40  # type: ignore[arg-type]
+    target = Target(bpp=np.float32(0.1))  # type: ignore[arg-type]
+    assert type(target.bpp) is float
+    assert type(Target(size_bytes=np.int64(5000)).size_bytes) is int  # type: ignore[arg-type]
+    for wrong in (True, np.True_, "40", None, 40j):
+        with pytest.raises(SettingsError, match="a number from 1"):
+            scale.native(wrong)  # type: ignore[arg-type]
+        with pytest.raises(SettingsError, match="tile = True"):
+            codec.encode(SMALL, EncodeSettings(tile=True))  # type: ignore[arg-type]
+    for wrong in (True, 2.0, np.True_):
+        with pytest.raises(SettingsError, match="bands = "):
+            codec.decode(b"", settings=DecodeSettings(bands=wrong))  # type: ignore[arg-type]
+        with pytest.raises(SettingsError, match="threads = "):
+            codec.encode(SMALL, EncodeSettings(threads=wrong))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="bpp = True"):
+        Target(bpp=True)
+
+
+def test_a_map_that_passes_its_range_by_rounding_is_clipped() -> None:
+    codec = FullCodec()
+    codec.encode(SMALL, EncodeSettings(importance=np.array([[-1e-7, 0.5, 1 + 1.2e-7]], np.float32)))
+    assert (codec.told.importance == np.array([[0, 0.5, 1]], np.float32)).all()
+    with pytest.raises(SettingsError, match=r"of 0 to 1\.00001"):
+        codec.encode(SMALL, EncodeSettings(importance=np.array([[0, 1.00001]])))  # type: ignore[arg-type]
 
 
 def test_a_map_is_no_part_of_equality_hash_and_repr() -> None:
@@ -193,10 +229,9 @@ def test_a_map_is_no_part_of_equality_hash_and_repr() -> None:
 def test_gdn_takes_a_cut_file_only_as_far_as_its_band_goes() -> None:
     gdn = codec_by_name("gdn")
     data, partial = gdn.encode(WITH_ALPHA), DecodeSettings(allow_partial=True)
-    later = data + b"\xee\x04abc"  # the beginning of an optional chunk
-    with pytest.raises(TruncatedError):
-        gdn.decode(later)
-    assert (gdn.decode(later, settings=partial).samples == gdn.decode(data).samples).all()
+    with pytest.raises(DamagedError, match="follow the last chunk"):
+        gdn.decode(data + b"\xee\x04abc", settings=partial)
+    assert (gdn.decode(data, settings=partial).samples == gdn.decode(data).samples).all()
     with pytest.raises(TruncatedError, match="0 of 1 tiles have whole"):
         gdn.decode(data[:-1], settings=partial)
     assert (gdn.decode(memoryview(data)).samples == gdn.decode(data).samples).all()

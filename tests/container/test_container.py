@@ -120,7 +120,7 @@ def test_unknown_optional_chunks_are_skipped_and_critical_ones_refused() -> None
 @pytest.mark.parametrize(
     ("tail", "error", "words"),
     [
-        (b"x", TruncatedError, "more are needed"),
+        (b"x", DamagedError, "1 bytes from byte .* follow the last chunk"),
         (_chunk(0x01, write_head(HEAD)), UnsupportedError, "0x01"),
         (_chunk(0x02, varint(0) + bytes(4)), DamagedError, "must rise"),
         (_chunk(0x02, varint(1) + bytes(4)), DamagedError, "announces 1"),

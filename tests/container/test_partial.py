@@ -9,7 +9,7 @@ import pytest
 
 from foveal.container.bounded import varint
 from foveal.container.format import Container, Head, Tiling, Unit
-from foveal.container.reader import read_container, read_first_head
+from foveal.container.reader import read_container, read_cut, read_first_head
 from foveal.container.writer import write_container
 from foveal.errors import DamagedError, FovealError, NotFovealError, TruncatedError
 from foveal.limits import DEFAULT_LIMITS
@@ -161,3 +161,28 @@ def test_the_head_is_read_without_the_rest() -> None:
     assert read_first_head(DATA[:end] + b"junk", DEFAULT_LIMITS) == HEAD
     with pytest.raises(TruncatedError):
         read_first_head(DATA[: end - 1], DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("tail", [b"\0", b"x" * 9, b"\xee\x09abc", DATA[:3]])
+def test_what_follows_all_that_a_picture_needs_is_damage(tail: bytes, partial: bool) -> None:
+    alpha = b"\x03" + varint(3) + b"\0xy"
+    without = write_container(Container(replace(HEAD, alpha=True), UNITS))
+    with_alpha = without + alpha + zlib.crc32(alpha).to_bytes(4, "little")
+    for data in (DATA, with_alpha):
+        assert read_container(data, DEFAULT_LIMITS, partial=partial).cut_bytes == 0
+        with pytest.raises(DamagedError, match=f"{len(tail)} bytes from byte {len(data)} on"):
+            read_container(data + tail, DEFAULT_LIMITS, partial=partial)
+    with pytest.raises(TruncatedError):  # the alpha is still to come
+        read_container(without + alpha, DEFAULT_LIMITS, partial=partial)
+
+
+def test_the_bytes_of_a_cut_chunk_are_counted_and_a_head_alone_is_told() -> None:
+    for size in range(ENDS[-3], ENDS[-2]):
+        container = read_container(DATA[:size], DEFAULT_LIMITS, partial=True)
+        assert (container.cut_bytes, container.decodable) == (size - ENDS[-3], True)
+    for size in (DATA.index(b"\x81", 6), ENDS[0] + 5, ENDS[2] + 1):
+        container = read_cut(DATA[:size], DEFAULT_LIMITS)
+        assert (container.head, container.decodable) == (HEAD, False)
+        assert _numbers(container) == [n for n in range(3) if ENDS[n] <= size]
+    assert read_cut(DATA, DEFAULT_LIMITS) == read_container(DATA, DEFAULT_LIMITS)

@@ -115,8 +115,24 @@ def test_a_run_of_other_sizes_is_named(photos: Path, tmp_path: Path) -> None:
         train(dataclasses.replace(TINY, model={"channels": 64, "latent_channels": 64}), photos, tmp_path, minutes=5)
 
 
+def test_a_run_of_another_codec_is_named(photos: Path, tmp_path: Path) -> None:
+    train(dataclasses.replace(TINY, steps=1), photos, tmp_path / "run", minutes=5, log=lambda _: None)
+    other = dataclasses.replace(TINY, codec="hyperprior", model={"channels": 48, "latent_channels": 64})
+    with pytest.raises(RecipeError, match=r"it is a run of gdn, the recipe trains hyperprior; take its recipe"):
+        train(other, photos, tmp_path / "run", minutes=5, log=lambda _: None)
+    progress = tmp_path / "run" / "progress.json"
+    old = {key: value for key, value in json.loads(progress.read_text()).items() if key != "trains"}
+    progress.write_text(json.dumps(old))  # as runs were before they said what they train
+    with pytest.raises(RecipeError, match="its weights are not those of hyperprior of the recipe's sizes") as caught:
+        train(other, photos, tmp_path / "run", minutes=5, log=lambda _: None)
+    assert "state_dict" not in str(caught.value)
+    assert train(TINY, photos, tmp_path / "run", minutes=0, log=lambda _: None).step == 1
+
+
 def test_no_minutes_left_trains_nothing_but_leaves_a_run(photos: Path, tmp_path: Path) -> None:
-    assert train(TINY, photos, tmp_path / "run", minutes=0, log=lambda _: None).step == 0
+    told: list[str] = []
+    assert train(TINY, photos, tmp_path / "run", minutes=0, log=told.append).step == 0
+    assert "no step was trained: the 0 minutes ended before the first one; give more" in told
     assert (tmp_path / "run" / "average.safetensors").exists()
 
 

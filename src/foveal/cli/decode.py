@@ -8,7 +8,7 @@ import typer
 
 from foveal.cli.batches import show_batch
 from foveal.cli.options import Json, MaxPixels, Overwrite, Threads, Workers, make_limits, parse_crop
-from foveal.cli.show import decoded_line, json_line, stream_for
+from foveal.cli.show import decoded_line, json_line, naming, stream_for
 
 
 def decode(
@@ -47,5 +47,6 @@ def decode(
         batch = decode_batch(source, output, request)
         show_batch(*batch, verb="decoded", workers=workers, overwrite=overwrite, as_json=as_json)
         return
-    report = decode_file(source, output, request, overwrite=overwrite)
+    with naming(source):
+        report = decode_file(source, output, request, overwrite=overwrite)
     print(json_line(report) if as_json else decoded_line(report), file=stream_for(output))

@@ -19,7 +19,7 @@ from foveal.cli.options import (
     parse_color,
     parse_target,
 )
-from foveal.cli.show import encoded_line, json_line, stream_for
+from foveal.cli.show import encoded_line, json_line, naming, stream_for
 
 
 def encode(
@@ -65,7 +65,8 @@ def encode(
         bool, typer.Option("--hold-rate", help="With --importance: make the file as large as without it at this quality.")
     ] = False,
     tile: Annotated[
-        int | None, typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256, where the codec has them.")
+        int | None,
+        typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256 to 4096, where the codec has them."),
     ] = None,
     threads: Threads = None,
     verify: Annotated[
@@ -86,7 +87,7 @@ def encode(
     summary says how many. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
     from foveal.codecs.base import EncodeSettings
-    from foveal.files import EncodeRequest, encode_file
+    from foveal.files import EncodeRequest, check_output, encode_file
     from foveal.folders import encode_batch
     from foveal.sources import is_folder
 
@@ -94,6 +95,8 @@ def encode(
     if given > 1:
         raise typer.BadParameter("set only one of --quality, --target-bpp, --target-size and --target-psnr")
     folder = is_folder(source)
+    if not folder:
+        check_output(output)
     name, suffix = choose_codec(codec, "" if folder else output)
     request = EncodeRequest(
         codec=name,
@@ -116,5 +119,6 @@ def encode(
         batch = encode_batch(source, output, request)
         show_batch(*batch, verb="encoded", workers=workers, overwrite=overwrite, as_json=as_json)
         return
-    report = encode_file(source, output, request, overwrite=overwrite)
+    with naming(source):
+        report = encode_file(source, output, request, overwrite=overwrite)
     print(json_line(report) if as_json else encoded_line(report), file=stream_for(output))

@@ -6,7 +6,11 @@ import dataclasses
 import json
 import math
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
+
+from foveal.errors import FormatError, LimitError, PictureError, UnsupportedError
 
 if TYPE_CHECKING:
     from foveal.batch import BatchSummary, Outcome
@@ -29,6 +33,17 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextmanager
+def naming(source: str) -> Generator[None]:
+    """Puts the name of a file before what is wrong with it, unless it is named already."""
+    try:
+        yield
+    except (FormatError, LimitError, PictureError, UnsupportedError) as error:
+        if source in str(error):
+            raise
+        raise type(error)(f"{source}: {error}") from error
+
+
 def stream_for(target: str) -> TextIO:
     """Where messages go: standard error if the file itself goes to standard output."""
     return sys.stderr if target == "-" else sys.stdout
@@ -48,7 +63,8 @@ def encoded_line(report: EncodeReport) -> str:
 
 def decoded_line(report: DecodeReport) -> str:
     """Such as ``photo.png: 768x512 from frequency, 38612 bytes read, 0.12 s``."""
-    partial = "; the file is cut, and what it lacks was predicted" if report.partial else ""
+    whole = f"{report.bands_decoded} of {report.bands} bands are whole"
+    partial = f"; the file is cut: {whole}, and what it lacks was predicted" if report.partial else ""
     return (
         f"{report.output}: {report.width}x{report.height} from {report.codec}, {report.bytes_read} bytes read, "
         f"{report.decode_s:.2f} s{partial}"
@@ -58,7 +74,12 @@ def decoded_line(report: DecodeReport) -> str:
 def info_json(file: str, about: FileInfo) -> str:
     """One line for one file; each band has its bits per pixel and its share of the file too."""
     bands = [
-        {**_plain(band), "bpp": 8 * band.bytes / (about.width * about.height), "share": band.bytes / about.bytes}
+        {
+            **_plain(band),
+            "symbols_crc": band.symbols_crc if band.units else None,
+            "bpp": 8 * band.bytes / (about.width * about.height),
+            "share": band.bytes / about.bytes,
+        }
         for band in about.bands
     ]
     return json_line({"file": file, **_plain(about), "bands": bands})
@@ -81,11 +102,25 @@ def info_text(file: str, about: FileInfo) -> str:
         ("exif", f"{about.exif_bytes} bytes" if about.exif_bytes else None),
         ("importance", f"{about.importance_bytes} bytes" if about.importance_bytes else None),
         ("tiles", f"{about.tiles[0]}x{about.tiles[1]}" if about.tiles else None),
-        ("cut", f"{about.missing_units} units are missing; decode with --allow-partial" if about.missing_units else None),
-        ("beside bands", f"{about.bytes - sum(band.bytes for band in about.bands)} bytes" if about.bands else None),
+        ("cut", _cut(about) if about.missing_units else None),
+        ("cut chunk", f"{about.cut_bytes} bytes" if about.cut_bytes else None),
+        (
+            "beside bands",
+            f"{about.bytes - about.cut_bytes - sum(band.bytes for band in about.bands)} bytes" if about.bands else None,
+        ),
     ]
     lines = [file, *(f"  {name:<15}{fact}" for name, fact in facts if fact is not None)]
     return "\n".join([*lines, *(_band_rows(about) if about.bands else [])])
+
+
+def _cut(about: FileInfo) -> str:
+    missing = "1 unit is missing" if about.missing_units == 1 else f"{about.missing_units} units are missing"
+    remedy = (
+        "decode with --allow-partial"
+        if about.decodable
+        else "cut within the first band, so it cannot be decoded: fetch more of it"
+    )
+    return f"{missing}; {remedy}"
 
 
 def _band_rows(about: FileInfo) -> list[str]:
@@ -93,7 +128,8 @@ def _band_rows(about: FileInfo) -> list[str]:
     rows = [f"  {'band':<6}{'units':>6}{'bytes':>11}{'bpp':>9}{'share':>8}  CRC"]
     for band in about.bands:
         bpp, share = 8 * band.bytes / (about.width * about.height), band.bytes / about.bytes
-        rows.append(f"  {band.number:<6}{band.units:>6}{band.bytes:>11}{bpp:>9.4f}{share:>8.1%}  {band.symbols_crc:08x}")
+        crc = f"{band.symbols_crc:08x}" if band.units else "-"
+        rows.append(f"  {band.number:<6}{band.units:>6}{band.bytes:>11}{bpp:>9.4f}{share:>8.1%}  {crc}")
     return rows
 
 

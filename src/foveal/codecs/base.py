@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from foveal.codecs.settings import LARGEST_TILE
 from foveal.codecs.settings import Chroma as Chroma
 from foveal.codecs.settings import DecodeSettings as DecodeSettings
 from foveal.codecs.settings import EncodeSettings as EncodeSettings
@@ -16,7 +17,10 @@ from foveal.codecs.settings import Region as Region
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
+from foveal.scalars import real, whole
 from foveal.threads import MOST_THREADS, check_count, thread_limit
+
+_MAP_SLACK = 1e-6  # what a resampled map may pass 0 and 1 by
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,10 @@ class QualityScale:
         Raises:
             SettingsError: quality outside 1..100, or not a number.
         """
-        if not isinstance(quality, int | float) or not 1 <= quality <= 100:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SettingsError(f"quality {quality!r}; 1 (smallest file) to 100 (best picture) is allowed")
-        value = self.coarse + (self.fine - self.coarse) * (quality - 1) / 99
+        number = real(quality)
+        if number is None or not 1 <= number <= 100:
+            raise SettingsError(f"quality {quality!r}; a number from 1 (smallest file) to 100 (best picture) is allowed")
+        value = self.coarse + (self.fine - self.coarse) * (number - 1) / 99
         return value if self.continuous else float(round(value))
 
     def steps(self) -> tuple[float, ...] | None:
@@ -90,9 +95,9 @@ class CodecInfo:
             raise SettingsError(f"{self.name} has no preset {settings.preset!r}; {_choice(self.presets)}")
         if settings.suffix is not None and settings.suffix not in self.suffixes:
             raise SettingsError(f"{self.name} does not write {settings.suffix!r}; {_choice(self.suffixes)}")
-        _check_threads(settings.threads)
         return replace(
             settings,
+            threads=_checked_threads(settings.threads),
             chroma=settings.chroma or next(iter(self.chroma), None),
             preset=settings.preset or next(iter(self.presets), None),
             suffix=settings.suffix or self.suffixes[0],
@@ -112,7 +117,8 @@ class CodecInfo:
 class BandInfo:
     """One band of a learned file: its number, the bytes that it takes over all tiles, and how many units it has, one a tile.
 
-    symbols_crc: the CRC-32 of the symbols of its unit; of several units the CRC-32 of their CRCs, each as four bytes, little-endian.
+    symbols_crc: the CRC-32 of the symbols of its unit; of several units the CRC-32 of their CRCs, each as four bytes, little-endian;
+    0 where there is none.
     """
 
     number: int
@@ -128,7 +134,8 @@ class FileInfo:
     alpha: whether the decoded picture has one. parameter: the codec's own quality parameter, as it can be read back from the
     file, such as ``quality 40``.
     tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
-    missing_units: how many a cut file lacks of the units (one a band and tile) that it announces.
+    missing_units: how many a cut file lacks of the units (one a band and tile) that it announces; cut_bytes: what it holds of
+    a chunk that was cut; decodable: False if it was cut before all of its first band was there.
     """
 
     codec: str
@@ -148,6 +155,15 @@ class FileInfo:
     tiles: tuple[int, int] | None = None
     importance_bytes: int = 0
     missing_units: int = 0
+    cut_bytes: int = 0
+    decodable: bool = True
+
+    @property
+    def whole_bands(self) -> int:
+        """How many bands, from the coarsest on, no tile lacks."""
+        across, down = self.tiles or (self.width, self.height)
+        tiles = -(-self.width // across) * -(-self.height // down)
+        return next((band.number for band in self.bands if band.units < tiles), len(self.bands))
 
 
 class Prepared(ABC):
@@ -169,19 +185,23 @@ class Codec(ABC):
         self.info = info
 
     @final
-    def encode(self, picture: Picture, settings: EncodeSettings = EncodeSettings()) -> bytes:
+    def encode(self, picture: Picture, settings: EncodeSettings = EncodeSettings(), limits: Limits = DEFAULT_LIMITS) -> bytes:
         """Codes a picture at ``settings.quality``.
 
         Raises:
+            LimitError: the picture is larger than ``limits`` allow.
             SettingsError: a setting that this codec does not have. PictureError: a picture that the format cannot hold.
             MissingDependencyError: ``info.needs`` is not installed. BackendError: the back end failed.
         """
-        return self.prepare(picture, settings).encode(settings.quality)
+        return self.prepare(picture, settings, limits).encode(settings.quality)
 
     @final
-    def prepare(self, picture: Picture, settings: EncodeSettings = EncodeSettings()) -> Prepared:
+    def prepare(self, picture: Picture, settings: EncodeSettings = EncodeSettings(), limits: Limits = DEFAULT_LIMITS) -> Prepared:
         """Does the work that is the same for every quality; ``settings.quality`` is not looked at. Raises as ``encode``."""
-        return self._prepare(picture, self.info.checked(settings))
+        checked = self.info.checked(settings)
+        if self.info.learned:  # the back ends of the others know their own
+            limits.check_size(picture.width, picture.height)
+        return self._prepare(picture, checked)
 
     @abstractmethod
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
@@ -198,7 +218,7 @@ class Codec(ABC):
             UnsupportedError: a sound file that needs what is not here. SettingsError: more bands than there are, a crop
             that the picture does not hold, or a partial file of a codec that is not learned.
         """
-        self._check_decode(settings)
+        settings = self._checked_decode(settings)
         with thread_limit(settings.threads):
             picture = self._decode(data, limits, settings)
         return picture if settings.crop is None or self.info.tiles else settings.crop.of(picture)
@@ -211,20 +231,19 @@ class Codec(ABC):
         self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
     ) -> int:
         """The bytes of the file that such a decode reads. Raises as ``decode``."""
-        self._check_decode(settings)
+        self._checked_decode(settings)
         return len(data)
 
     @final
-    def _check_decode(self, settings: DecodeSettings) -> None:
-        info = self.info
-        whole = settings.bands is None or isinstance(settings.bands, int)  # pyright: ignore[reportUnnecessaryIsInstance]
-        if not whole or (settings.bands is not None and not 1 <= settings.bands <= info.bands):
+    def _checked_decode(self, settings: DecodeSettings) -> DecodeSettings:
+        info, bands = self.info, None if settings.bands is None else whole(settings.bands)
+        if settings.bands is not None and (bands is None or not 1 <= bands <= info.bands):
             number = "1 band" if info.bands == 1 else f"{info.bands} bands"
             choice = "leave it out" if info.bands == 1 else f"ask for 1 to {info.bands}, or leave it out"
             raise SettingsError(f"bands = {settings.bands!r}; {info.name} has {number}: {choice}")
         if settings.allow_partial and not info.learned:
             raise SettingsError(f"{info.name} has no partial decoding; leave allow_partial out, it is for learned codecs")
-        _check_threads(settings.threads)
+        return replace(settings, bands=bands, threads=_checked_threads(settings.threads))
 
     @abstractmethod
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
@@ -235,9 +254,8 @@ def _choice(allowed: tuple[str, ...]) -> str:
     return "choose from " + ", ".join(allowed) if allowed else "it has no such setting"
 
 
-def _check_threads(threads: int | None) -> None:
-    if threads is not None:
-        check_count("threads", threads, MOST_THREADS)
+def _checked_threads(threads: int | None) -> int | None:
+    return None if threads is None else check_count("threads", threads, MOST_THREADS)
 
 
 def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArray[np.float32] | None:
@@ -251,16 +269,18 @@ def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArra
         raise SettingsError(
             f"an importance map of {given.dtype}, shape {given.shape}; numbers in (rows, columns) are needed, not empty"
         )
-    if not (given.min() >= 0 and given.max() <= 1):  # false for what is not a number, too
+    low, high = float(given.min()), float(given.max())
+    if not (low >= -_MAP_SLACK and high <= 1 + _MAP_SLACK):  # false for what is not a number, too
         raise SettingsError(
-            f"an importance map of {given.min():g} to {given.max():g}; 0 to 1 is needed: bring it into that range, without NaN"
+            f"an importance map of {low:.9g} to {high:.9g}; 0 to 1 is needed: bring it into that range, without NaN"
         )
-    return np.ascontiguousarray(given, np.float32)
+    return np.clip(np.ascontiguousarray(given, np.float32), 0, 1)
 
 
 def _checked_tile(tile: int | None, info: CodecInfo) -> int | None:
     if tile is not None and not info.tiles:
         raise SettingsError(f"{info.name} has no tiles; leave tile out, or choose a codec that `foveal codecs` lists with them")
-    if tile is not None and (not isinstance(tile, int) or tile < 256 or tile % 128):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SettingsError(f"tile = {tile!r}; a multiple of 128 that is at least 256 is needed")
-    return tile
+    side = None if tile is None else whole(tile)
+    if tile is not None and (side is None or not 256 <= side <= LARGEST_TILE or side % 128):
+        raise SettingsError(f"tile = {tile!r}; a multiple of 128 from 256 to {LARGEST_TILE} is needed")
+    return side

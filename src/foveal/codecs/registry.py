@@ -32,7 +32,7 @@ _TABLE: tuple[_Row, ...] = (
         CodecInfo(
             2, "frequency", "Foveal's own: three frequency bands, exact entropy networks", (".fvl",),
             QualityScale("quality", 1, 100, True), learned=True, alpha=True, metadata=True, needs=("torch",),
-            presets=("mse",), bands=3, tiles=True, importance=True,
+            presets=("mse", "ms-ssim"), bands=3, tiles=True, importance=True,
         ),
         _LEARNED + "frequency.codec", "FrequencyCodec",
     ),

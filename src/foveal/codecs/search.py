@@ -15,6 +15,7 @@ from foveal.errors import SettingsError, TargetError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
+from foveal.scalars import real, whole
 
 TOLERANCE = 0.03
 _UNITS = {
@@ -49,8 +50,10 @@ class Target:
         if len(given) != 1:
             raise SettingsError(f"{len(given)} targets are given; exactly one of bpp, size_bytes and psnr_db is needed")
         for name, value in given.items():
-            if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+            number = real(value) if (count := whole(value)) is None else count
+            if number is None or not (math.isfinite(number) and number > 0):
                 raise SettingsError(f"a target of {name} = {value!r}; a number above 0 is needed")
+            object.__setattr__(self, name, number)  # as Python's own: a float32 would round the budget
 
     def budget_bytes(self, pixels: int) -> int | None:
         """The bytes that a file of so many pixels may take; None for a PSNR target."""
@@ -110,7 +113,7 @@ def encode_to_target(
         Else as ``codec.encode``.
     """
     check_target(settings)
-    prepared = codec.prepare(picture, settings)
+    prepared = codec.prepare(picture, settings, limits)
     budget = target.budget_bytes(picture.width * picture.height)
     if budget is None:
         assert target.psnr_db is not None

@@ -13,6 +13,9 @@ from foveal.picture import Picture
 
 Chroma = Literal["400", "420", "422", "444"]
 
+LARGEST_TILE = 4096
+"""Pixels a side of the largest tile, or of a picture in one piece, so that a decoder's memory is bounded (docs/format.md, section 8)."""
+
 
 @dataclass(frozen=True)
 class EncodeSettings:
@@ -21,7 +24,7 @@ class EncodeSettings:
     quality: 1..100. chroma, preset: one of those in the codec's ``CodecInfo``. suffix: one of its suffixes,
     where a codec writes more than one kind of file. threads: how many the encoder may use.
     importance: ``(rows, columns)`` of any size, 0..1, where the bits shall go; it is no part of equality, hash and repr.
-    hold_rate: the file is as large as one without the map at the same quality. tile: pixels a side, a multiple of 128 from 256.
+    hold_rate: the file is as large as one without the map at the same quality. tile: pixels a side, a multiple of 128 from 256 to 4096.
     """
 
     quality: float = 50.0

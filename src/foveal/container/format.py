@@ -136,7 +136,7 @@ class Container:
     """A file, taken apart: its units, or those that were wanted, or came before a cut, by rising number.
 
     alpha: the first frame's ALPHA body after its frame number. read_bytes: the bytes of the file that were read for it, of
-    a unit that was not wanted only those up to its number; a writer does not look at it.
+    a unit that was not wanted only those up to its number. cut_bytes: what follows the last whole chunk. A writer looks at neither.
     """
 
     head: Head
@@ -145,3 +145,9 @@ class Container:
     icc: bytes | None = None
     exif: bytes | None = None
     read_bytes: int = field(default=0, compare=False)
+    cut_bytes: int = field(default=0, compare=False)
+
+    @property
+    def decodable(self) -> bool:
+        """Whether every tile has its band 0; only what ``read_cut`` took apart may lack one."""
+        return sum(unit.number < self.head.tiles for unit in self.units) == self.head.tiles

@@ -27,19 +27,35 @@ def read_container(data: bytes | memoryview, limits: Limits, *, wanted: Wanted |
         NotFovealError, TruncatedError, DamagedError: the bytes are no whole file of docs/format.md.
         UnsupportedError: another format version, an unknown critical chunk, or a clip. LimitError: larger than allowed.
     """
+    contents, cut_bytes = _read_contents(data, limits, wanted, partial=partial)
+    if partial:
+        contents.check_lowest()
+    return contents.finish(limits, cut_bytes, partial=partial)
+
+
+def read_cut(data: bytes | memoryview, limits: Limits) -> Container:
+    """As ``read_container`` of a partial file, but all that stands before the cut, also where that is too little to decode."""
+    contents, cut_bytes = _read_contents(data, limits, None, partial=True)
+    return contents.finish(limits, cut_bytes, partial=True)
+
+
+def _read_contents(data: bytes | memoryview, limits: Limits, wanted: Wanted | None, *, partial: bool) -> tuple[_Contents, int]:
+    """What the chunks hold, and the bytes of one that was cut."""
     reader = _start(data, limits)
-    head = _read_first(reader, limits)
-    contents = _Contents(head, wanted)
+    contents = _Contents(_read_first(reader, limits), wanted)
     contents.read_bytes = reader.position
     while reader.left:
+        at, left = reader.position, reader.left
         try:
-            chunk = _next_chunk(reader, head.sum_bytes)
+            chunk = _next_chunk(reader, contents.head.sum_bytes)
         except TruncatedError as error:
+            if contents.complete:
+                raise DamagedError(f"{left} bytes from byte {at} on follow the last chunk and are no whole chunk") from None
             if not partial:
                 raise TruncatedError(f"{error}{contents.advice}") from None
-            break
+            return contents, left
         contents.add(chunk)
-    return contents.finish(limits, partial=partial)
+    return contents, 0
 
 
 def read_first_head(data: bytes | memoryview, limits: Limits) -> Head:
@@ -108,7 +124,7 @@ class _Contents:
 
     def __init__(self, head: Head, wanted: Wanted | None) -> None:
         self.read_bytes = 0
-        self._head, self._wanted = head, wanted
+        self.head, self._wanted = head, wanted
         self._units: list[Unit] = []
         self._usable: set[int] = set()  # units there, wanted or not, whose lower bands are there too
         self._count, self._last = 0, -1
@@ -135,7 +151,7 @@ class _Contents:
     def _add_unit(self, chunk: _Chunk) -> None:
         if self._wanted is None:
             chunk.check()
-        body, head = BoundedReader(chunk.body, "DATA"), self._head
+        body, head = BoundedReader(chunk.body, "DATA"), self.head
         number = body.varint()
         if number <= self._last:
             raise DamagedError(f"unit {number} follows unit {self._last}; units must rise")
@@ -158,32 +174,41 @@ class _Contents:
     @property
     def lowest(self) -> int:
         """How many tiles have their band 0."""
-        return sum(number < self._head.tiles for number in self._usable)
+        return sum(number < self.head.tiles for number in self._usable)
 
     @property
     def advice(self) -> str:
         """What to say of a file that was cut behind these contents."""
-        return "; allow_partial (--allow-partial) decodes what is there" if self.lowest == self._head.tiles else ""
+        return "; allow_partial (--allow-partial) decodes what is there" if self.lowest == self.head.tiles else ""
 
-    def finish(self, limits: Limits, *, partial: bool) -> Container:
-        """All of it, once it is known to be enough."""
-        head = self._head
-        if partial and self.lowest < head.tiles:
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing that a still picture must have."""
+        return self._count == self.head.units and (ChunkType.ALPHA in self._single or not self.head.alpha)
+
+    def check_lowest(self) -> None:
+        """Raises TruncatedError if a tile lacks band 0."""
+        if self.lowest < self.head.tiles:
             raise TruncatedError(
-                f"the file was cut within its first band, which {self.lowest} of {head.tiles} tiles have whole; fetch more of it"
+                f"the file was cut within its first band, which {self.lowest} of {self.head.tiles} tiles have whole; fetch more of it"
             )
+
+    def finish(self, limits: Limits, cut_bytes: int, *, partial: bool) -> Container:
+        """All of it, if the file is whole or may be cut."""
+        head = self.head
         if not partial and self._count < head.units:
             raise TruncatedError(f"the file holds {self._count} of {head.units} units{self.advice}")
         alpha = self._single.get(ChunkType.ALPHA)
-        if alpha is None and head.alpha and partial:
+        if alpha is None and head.alpha and partial and self.lowest == head.tiles:
             raise TruncatedError("the file ends before its alpha")
         return Container(
             head,
             tuple(self._units),
-            alpha=_read_alpha(alpha, head),
+            alpha=_read_alpha(alpha, head) if self.lowest == head.tiles else None,
             icc=_read_metadata(self._single.get(ChunkType.ICC), limits, "the ICC profile"),
             exif=_read_metadata(self._single.get(ChunkType.EXIF), limits, "the Exif block"),
             read_bytes=self.read_bytes,
+            cut_bytes=cut_bytes,
         )
 
 

@@ -17,11 +17,12 @@ _FILE_BYTES = 15 << 20
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. ``minutes`` is time spent in the loop, over all sittings."""
+    """How far a run is. ``minutes`` is time spent in the loop, over all sittings; ``trains`` what, empty in runs of old."""
 
     step: int = 0
     minutes: float = 0.0
     machine: str = ""
+    trains: str = ""
 
 
 def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
@@ -38,24 +39,38 @@ def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.op
     partial.replace(folder / "progress.json")
 
 
-def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Loads a run into the given objects; a folder without one gives a fresh ``Progress``.
+def resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, trains: str) -> Progress:
+    """Loads a run of ``trains`` into the given objects; a folder without one gives a fresh ``Progress``.
 
     Raises:
-        RecipeError: a file of the run is damaged, or the run was started with other sizes than the recipe's.
+        RecipeError: a file of the run is damaged, or the run is of something else, or of other sizes than the recipe's.
     """
     if not (folder / "progress.json").exists():
         return Progress()
     try:
-        return _resume(folder, model, average, optimizer)
+        return _resume(folder, model, average, optimizer, trains)
+    except RecipeError:
+        raise
     except Exception as error:  # safetensors, json and torch each have errors of their own
         reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else type(error).__name__
         raise RecipeError(f"the run in {folder} cannot go on: {reason}; begin another with --run in a new folder") from error
 
 
-def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, trains: str) -> Progress:
     progress = Progress(**json.loads((folder / "progress.json").read_text()))
-    model.load_state_dict(load_tensors(folder, "model"))
+    if progress.trains not in ("", trains):
+        raise RecipeError(
+            f"the run in {folder} cannot go on: it is a run of {progress.trains}, the recipe trains {trains}; "
+            f"take its recipe, or begin another with --run in a new folder"
+        )
+    tensors = load_tensors(folder, "model")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise RecipeError(
+            f"the run in {folder} cannot go on: its weights are not those of {trains} of the recipe's sizes; "
+            "take its own recipe, or begin another with --run in a new folder"
+        ) from error
     average.load_state_dict(load_tensors(folder, "average"))
     moments = {m: load_tensors(folder, m) for m in ("exp_avg", "exp_avg_sq")}
     state = optimizer.state_dict()

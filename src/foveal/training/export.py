@@ -32,7 +32,11 @@ def export_run(
     try:
         model.load_state_dict(load_tensors(run, "average"))
         progress = Progress(**json.loads((run / "progress.json").read_text()))
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except RuntimeError as error:
+        raise RecipeError(
+            f"{run} holds no run of this recipe: its weights are not those of {subject.name} of these sizes"
+        ) from error
+    except (OSError, TypeError, ValueError) as error:
         raise RecipeError(f"{run} holds no run of this recipe: {error}; `foveal train` makes one") from error
     frozen = subject.freeze(model, data)
     written = save_safetensors({name: t.contiguous() for name, t in frozen.tensors.items()})

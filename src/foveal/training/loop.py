@@ -88,7 +88,7 @@ def _train(
     average = copy.deepcopy(model)
     average.requires_grad_(False).eval()
     optimizer = make_optimizer(model, subject)
-    done = checkpoint.resume(run, model, average, optimizer)
+    done = checkpoint.resume(run, model, average, optimizer, subject.name)
     shared = team.share(model, device)
     log(f"{lessons.summary}; {team.count} x {device}; from step {done.step} of {config.steps}")
 
@@ -97,7 +97,7 @@ def _train(
     logged, since, total = step, 0, 0.0
 
     def progress() -> Progress:
-        return Progress(step, spent + (time.monotonic() - looped) / 60, f"{platform.machine()}, {device.type}")
+        return Progress(step, spent + (time.monotonic() - looped) / 60, f"{platform.machine()}, {device.type}", subject.name)
 
     while step < config.steps and team.agree(time.monotonic() - start < minutes * 60):
         torch.manual_seed(seed + step)
@@ -119,6 +119,8 @@ def _train(
         if team.leads and now - last_measure > _MEASURE_S:
             log(f"step {step}  held out: {lessons.measure(average, device)}")
             last_measure = time.monotonic()
+    if step == done.step < config.steps:
+        log(f"no step was trained: the {minutes:g} minutes ended before the first one; give more")
     reached = progress()
     if team.leads:
         checkpoint.save(run, model, average, optimizer, reached)

@@ -194,7 +194,6 @@ class GdnCodec(Codec):
     """The codec ``gdn`` (docs/format.md, section 7)."""
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
-        DEFAULT_LIMITS.check_size(picture.width, picture.height)
         return GdnPrepared(self.info, picture, settings)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:

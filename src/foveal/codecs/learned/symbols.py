@@ -8,7 +8,7 @@ import numpy as np
 
 from foveal.codecs.base import BandInfo, CodecInfo, FileInfo
 from foveal.container.format import Container, Head, Unit
-from foveal.container.reader import read_container
+from foveal.container.reader import read_cut
 from foveal.container.sums import short
 from foveal.entropy.coder import Symbols
 from foveal.errors import DamagedError, DriftError, NotFovealError
@@ -65,7 +65,7 @@ def read_quality(info: CodecInfo, head: Head) -> int:
 
 def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
     """What a .fvl file of a learned codec, cut or whole, says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
-    container = read_container(data, limits, partial=True)
+    container = read_cut(data, limits)
     quality = 1 + 99 * read_quality(info, container.head) / PARAMETER_MAX
     map_bytes = len(container.head.parameters) - QUALITY_BYTES
     return describe_container(info.name, container, len(data), f"quality {quality:.2f}", map_bytes)
@@ -91,6 +91,8 @@ def describe_container(codec: str, container: Container, size: int, parameter: s
         tiles=None if head.tiling is None else (head.tiling.width, head.tiling.height),
         importance_bytes=importance_bytes,
         missing_units=head.units - len(container.units),
+        cut_bytes=container.cut_bytes,
+        decodable=container.decodable,
     )
 
 

@@ -162,7 +162,6 @@ class FrequencyCodec(Codec):
     """The codec ``frequency`` (docs/format.md, section 8)."""
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
-        DEFAULT_LIMITS.check_size(picture.width, picture.height)
         return FrequencyPrepared(self, picture, settings)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
@@ -226,5 +225,7 @@ def _for_each(items: Sequence[int], work: Callable[[int], _Result], threads: int
     if len(items) == 1:
         with thread_limit(threads):
             return [work(items[0])]
-    with thread_limit(1), ThreadPoolExecutor(threads or available_cores()) as pool:
+    # Each worker takes its one thread itself, whatever other callers do meanwhile.
+    pool = ThreadPoolExecutor(threads or available_cores(), initializer=torch.set_num_threads, initargs=(1,))
+    with thread_limit(1), pool:
         return list(pool.map(work, items))

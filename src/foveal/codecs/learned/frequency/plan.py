@@ -15,6 +15,7 @@ from foveal.codecs.learned.frequency.tiling import GRID, MARGIN, Rect, padded, t
 from foveal.codecs.learned.frequency.transforms import BANDS
 from foveal.codecs.learned.quality_levels import HAT_MAX, integer_hats, level_of
 from foveal.codecs.learned.symbols import QUALITY_BYTES, read_quality
+from foveal.codecs.settings import LARGEST_TILE
 from foveal.container.format import Head
 from foveal.entropy.fixed_point import Integers
 from foveal.errors import DamagedError
@@ -65,9 +66,12 @@ def read_plan(info: CodecInfo, head: Head) -> Plan:
             raise DamagedError(
                 f"HEAD has tiles of {side}x{tiling.height} with overlap {tiling.overlap}; frequency has squares, multiples of {GRID}, without"
             )
+    bounds = padded(head.width, head.height)
+    if (largest := side or max(bounds.width, bounds.height)) > LARGEST_TILE:
+        what = f"tiles of {side}" if side else f"no tiles and a padded side of {largest}"
+        raise DamagedError(f"HEAD has {what} pixels; frequency has at most {LARGEST_TILE}")
     steps = None
     if extra := head.parameters[QUALITY_BYTES:]:
-        bounds = padded(head.width, head.height)
         steps = read_map(extra, bounds.height // CELL, bounds.width // CELL)
     return make_plan(head.width, head.height, side, level, steps)
 

@@ -53,7 +53,6 @@ class HyperpriorCodec(Codec):
     """The codec ``hyperprior`` (docs/format.md, section 9)."""
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
-        DEFAULT_LIMITS.check_size(picture.width, picture.height)
         return HyperpriorPrepared(self.info, picture, settings)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
