@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -67,9 +68,9 @@ def code(picture: foveal.Picture, info: CodecInfo, bpp: float) -> Result:
 
 def table(results: list[Result], picture: foveal.Picture, name: str) -> Table:
     """The one table."""
-    out = Table(title=f"{name}, {picture.width}x{picture.height}", title_justify="left")
+    out = Table(title=f"{name}, {picture.width}x{picture.height}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("codec", "file", "bytes", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"):
-        out.add_column(column, justify="left" if column in ("codec", "file") else "right")
+        out.add_column(column, justify="left" if column in ("codec", "file") else "right", no_wrap=True)
     for r in results:
         out.add_row(
             r.codec.name,
