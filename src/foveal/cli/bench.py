@@ -61,6 +61,10 @@ def bench(
     draws: Annotated[
         int, typer.Option(min=10, max=10_000, metavar="N", help="Draws of the bootstrap that gives the intervals of scores.")
     ] = 300,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where coded files are kept for networks that come later. Default: REPORT/coded."),
+    ] = None,
     also: Annotated[
         list[Path] | None,
         typer.Option(metavar="REPORT", help="Also report the rows of this bench, over the same pictures. May be repeated."),
@@ -90,7 +94,7 @@ def bench(
     names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
     asked = ReadersAsked(names, tuple(network or ()), tuple(labels or ()), leave_out)
     readers = open_readers(asked, pictures, found, threads)
-    plan = BenchPlan(found, runs, out, ssim=ssim, threads=threads, readers=readers)
+    plan = BenchPlan(found, runs, out, ssim=ssim, threads=threads, readers=readers, cache=cache)
     curves = published_files(published or [])
     with row_progress() as on_row:
         done = run_bench(plan, on_row)

@@ -69,11 +69,11 @@ def labelled_set(
         )
     if left_out and not leave_out:
         raise LabelError(
-            f"{name}: {len(left_out)} of {len(pictures)} pictures have no label: {_list(left_out)}; allow it with leave_out"
+            f"{name}: {len(left_out)} of {len(pictures)} pictures have no label: {_list(left_out)}; allow it with leave_out (--leave-out)"
         )
     if unused and not leave_out:
         raise LabelError(
-            f"{name}: the pictures of {len(unused)} of {len(labels)} labels are missing: {_list(unused)}; allow it with leave_out"
+            f"{name}: the pictures of {len(unused)} of {len(labels)} labels are missing: {_list(unused)}; allow it with leave_out (--leave-out)"
         )
     return LabelledSet(name, task, classes, {picture: label for picture, (_, label) in found.items()}, left_out, unused)
 
