@@ -101,8 +101,8 @@ class Subject(ABC, Generic[C, B]):
         """The card with what only such weights have."""
 
     def mixed(self, device: torch.device) -> torch.autocast:
-        """In which networks compute in bfloat16, where the recipe and the device have it so."""
-        return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or self.config.cpu_bfloat16)
+        """In which networks compute in bfloat16, where the recipe has it so."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.config.bfloat16)
 
 
 def device_of(model: nn.Module) -> torch.device:
