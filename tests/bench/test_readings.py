@@ -199,3 +199,37 @@ def test_a_label_that_cannot_be_read_fails_its_readings_alone(plan):
     done = run_bench(replace(plan, readers=(torn,)), load=lambda _: StepCodec())
     assert {(one.picture, one.error) for one in done.failed} == {("1.png", "the label: torn")}
     assert len(done.failed) == 4
+
+
+def test_few_pictures_give_no_interval_and_a_first_point_only_a_bound():
+    few = accuracies(known_readings(100), "a", scoring, draws=20)[0]
+    assert few.draws == 20
+    readings = [one for one in known_readings(100) if int(one.picture) % 20 == 0]
+    five = accuracies(readings, "a", scoring, draws=20)[0]
+    assert (five.pictures, five.draws) == (5, 0)
+    assert all(estimate is None or estimate.low is None for estimate in five.curves[0].needed)
+    easy = [one for one in known_readings(100) if one.label != "b" or one.quality == 5]
+    curve = accuracies(easy, "a", scoring, draws=20)[0].curves[1]
+    assert curve.needed[2].at_most
+    assert (curve.needed[2].value, curve.needed[2].low) == (pytest.approx(0.8), None)
+
+
+def test_one_delta_stands_without_the_other():
+    readings = known_readings(200)
+    always = made("x", 1.0, "0", True, 1.0).labelled
+    better = [
+        replace(one, label="c", labelled=always if int(one.picture) % 100 < 91 + one.quality else one.labelled, agreement=None)
+        for one in readings
+        if one.label == "a"
+    ]
+    labels = accuracies([*readings, *better], "a", scoring, draws=5)[0]
+    delta = next(delta for delta in labels.deltas if delta.label == "c")
+    assert delta.rate is None
+    assert delta.score.value > 10
+    assert "do not overlap" in delta.refusal
+
+
+def test_curves_that_are_flat_at_the_ceiling_say_so():
+    readings = [replace(one, labelled=made("x", 1.0, "0", True, 1.0).labelled) for one in known_readings(50)]
+    labels = accuracies(readings, "a", scoring, draws=5)[0]
+    assert "have one score" in labels.deltas[0].refusal

@@ -53,6 +53,11 @@ def test_a_report_by_labels_and_by_agreement(folder: Path, tmp_path: Path, capsy
     assert json.loads(capsys.readouterr().out)["measured"] == 0
 
 
+def test_labels_of_pictures_outside_a_sample_are_no_fault(folder: Path, tmp_path: Path) -> None:
+    labels = f"masks:{folder / 'masks'}@names=camvid-11,void=11"
+    assert bench(folder, tmp_path / "out", *SEGMENT, "--labels", labels, "--leave-out", "--sample", "2") == 0
+
+
 def test_a_sample_and_the_rows_of_another_bench(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", str(folder / "pictures"), "--out", str(tmp_path / "a"), *FAST, "--sample", "2"]) == 0
     more = ["--codecs", "gdn", "--qualities", "5,40,60,70,90", "--sample", "2", "--no-ssim", "--threads", "1"]

@@ -150,7 +150,7 @@ def test_scores_that_fall_are_fitted_isotonically():
     noisy = Curve("noisy", BPP, (50.0, 62.0, 60.0, 64.0, 64.0), "%")
     with pytest.raises(CurveError, match=r"62 % at 0\.2 bpp, then 60 % at 0\.4 bpp"):
         bd_quality(noisy, noisy)
-    pooled = Curve("pooled", (0.1, math.sqrt(0.08), math.sqrt(1.28)), (50.0, 61.0, 64.0), "%")
+    pooled = Curve("pooled", (0.1, math.sqrt(0.08), 0.8), (50.0, 61.0, 64.0), "%")
     same = bd_rate(pooled, noisy, fit="isotonic")
     assert same.value_percent == pytest.approx(0, abs=1e-9)
     assert same.basis.fit == "isotonic"
@@ -171,3 +171,9 @@ def test_an_isotonic_fit_rises_and_keeps_the_means(points):
 def test_curves_of_two_units_are_refused():
     with pytest.raises(CurveError, match="one unit is needed"):
         bd_rate(ANCHOR, Curve("score", BPP, DB, "%"))
+
+
+def test_a_plateau_may_be_measured_as_long_as_one_likes():
+    short = Curve("short", BPP[:3], (50.0, 90.0, 100.0), "%")
+    long = Curve("long", BPP, (50.0, 90.0, 100.0, 100.0, 100.0), "%")
+    assert bd_rate(long, short, fit="isotonic").value_percent == pytest.approx(0, abs=1e-9)

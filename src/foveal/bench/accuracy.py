@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from foveal.bench.readers import UNCOMPRESSED
 from foveal.bench.readings import Reading
 from foveal.errors import CurveError
-from foveal.metrics.bd import Curve, bd_quality, bd_rate
+from foveal.metrics.bd import BdQuality, BdRate, Curve, bd_quality, bd_rate
 from foveal.tasks.base import Metric, Scoring
 from foveal.tasks.bootstrap import draw_weights
 
@@ -26,18 +26,24 @@ Truths = Literal["labels", "agreement"]
 SHARES: Final = (0.99, 0.95, 0.9)
 """The parts of the uncompressed score for which the rate that keeps them is told."""
 _LEAST_DRAWS: Final = 0.9
+_LEAST_PICTURES: Final = 10
+"""Draws of fewer pictures say nothing of others."""
 _EDGES: Final = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval; low and high are None where too few draws gave one. share: of the draws that did."""
+    """A figure with its 95 % interval; low and high are None where too few draws gave one, or there are too few pictures.
+
+    share: of the draws that gave one. at_most: the figure is only a bound, since no cheaper point was measured.
+    """
 
     value: float
     low: float | None
     high: float | None
     share: float
     notes: tuple[str, ...] = ()
+    at_most: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Delta:
 class Accuracy:
     """All codecs as one network sees them. truths: what it is held against. ceiling: scores of the uncompressed pictures.
 
-    pictures: how many all curves are over; left_out: how many have readings that are not there or failed. draws: of the bootstrap.
+    pictures: how many all curves are over; left_out: how many have readings that are not there or failed. draws: of the bootstrap; 0 for too few pictures.
     """
 
     task: str
@@ -139,7 +145,8 @@ def _accuracy(
     names = [name for name in every if all((*setting, name) in cells for setting in settings)]
     if not names:
         return None
-    weights = np.vstack([np.ones((1, len(names)), np.int64), draw_weights(len(names), draws, seed)])
+    enough = len(names) >= _LEAST_PICTURES
+    weights = np.vstack([np.ones((1, len(names)), np.int64), *([draw_weights(len(names), draws, seed)] if enough else [])])
 
     def scores_of(label: str, quality: float | None) -> NDArray[np.float64]:
         tallies = [scoring.load(tally(cells[label, quality, name])) for name in names]
@@ -162,7 +169,7 @@ def _accuracy(
         scoring.metrics,
         len(names),
         len(every) - len(names),
-        draws,
+        len(weights) - 1,
         tuple(float(value) for value in ceilings[0]),
         anchor,
         tuple(_curve(one, ceilings[:, 0]) for one in drawn),
@@ -172,7 +179,11 @@ def _accuracy(
 
 def _curve(drawn: _Drawn, ceilings: NDArray[np.float64]) -> ScoreCurve:
     with np.errstate(invalid="ignore"):
-        low, high = np.nanpercentile(drawn.scores[1:], _EDGES, axis=0) if len(drawn.scores) > 1 else drawn.scores[[0, 0]]
+        low, high = (
+            np.nanpercentile(drawn.scores[1:], _EDGES, axis=0)
+            if len(drawn.scores) > 1
+            else np.full((2, len(drawn.qualities)), np.nan)
+        )
     points = tuple(
         ScorePoint(quality, float(drawn.bpp[0, i]), tuple(map(float, drawn.others[i])), float(low[i]), float(high[i]))
         for i, quality in enumerate(drawn.qualities)
@@ -182,11 +193,17 @@ def _curve(drawn: _Drawn, ceilings: NDArray[np.float64]) -> ScoreCurve:
 
 
 def _needed(drawn: _Drawn, wanted: NDArray[np.float64]) -> Estimate | None:
-    return _estimate([_rate_for(drawn.bpp[d], drawn.scores[d], float(wanted[d])) for d in range(len(drawn.bpp))])
+    found = _estimate([_rate_for(drawn.bpp[d], drawn.scores[d], float(wanted[d])) for d in range(len(drawn.bpp))])
+    if found is not None and not (drawn.scores[0] < wanted[0]).any():
+        return replace(found, low=None, high=None, at_most=True)
+    return found
 
 
 def _rate_for(bpp: NDArray[np.float64], scores: NDArray[np.float64], wanted: float) -> float | None:
-    """The least rate from which on the curve, straight between its points over log rate, stays at ``wanted`` or above."""
+    """The least rate from which on the curve, straight between its points over log rate, stays at ``wanted`` or above.
+
+    The first point's rate where all points do.
+    """
     if not scores[-1] >= wanted:
         return None
     below = np.flatnonzero(scores < wanted)
@@ -198,24 +215,25 @@ def _rate_for(bpp: NDArray[np.float64], scores: NDArray[np.float64], wanted: flo
 
 
 def _delta(anchor: _Drawn, test: _Drawn) -> Delta:
-    notes: list[str] = []
+    if np.ptp(anchor.scores[0]) == np.ptp(test.scores[0]) == 0:
+        return Delta(test.label, None, None, f"all points of {anchor.label} and of {test.label} have one score; lower the rates")
+    rate, no_rate = _difference(lambda d: _bd(bd_rate(_at(anchor, d), _at(test, d), fit="isotonic")), len(anchor.bpp))
+    score, no_score = _difference(lambda d: _bd(bd_quality(_at(anchor, d), _at(test, d), fit="isotonic")), len(anchor.bpp))
+    refusals = dict.fromkeys(why for why in (no_rate, no_score) if why is not None)
+    return Delta(test.label, rate, score, "; ".join(refusals) or None)
 
-    def rate(d: int) -> float:
-        result = bd_rate(_at(anchor, d), _at(test, d), fit="isotonic")
-        notes.extend(result.basis.notes if d == 0 else ())
-        return result.value_percent
 
-    def score(d: int) -> float:
-        return bd_quality(_at(anchor, d), _at(test, d), fit="isotonic").value
+def _bd(result: BdRate | BdQuality) -> tuple[float, tuple[str, ...]]:
+    return (result.value_percent if isinstance(result, BdRate) else result.value), result.basis.notes
 
-    draws = range(len(anchor.bpp))
+
+def _difference(figure: Callable[[int], tuple[float, tuple[str, ...]]], draws: int) -> tuple[Estimate | None, str | None]:
+    """A figure of all draws, the first that of the pictures themselves; or why there is none."""
     try:
-        first = rate(0), score(0)
+        first, notes = figure(0)
     except CurveError as error:
-        return Delta(test.label, None, None, str(error))
-    rates = _estimate([first[0], *(_or_none(rate, d) for d in draws[1:])], tuple(notes))
-    scores = _estimate([first[1], *(_or_none(score, d) for d in draws[1:])])
-    return Delta(test.label, rates, scores, None)
+        return None, str(error)
+    return _estimate([first, *(_or_none(lambda d: figure(d)[0], d) for d in range(1, draws))], notes), None
 
 
 def _at(drawn: _Drawn, d: int) -> Curve:

@@ -15,7 +15,7 @@ def plot(accuracy: Accuracy) -> Plot:
         Line(
             Curve(curve.label, tuple(p.bpp for p in curve.points), tuple(p.scores[0] for p in curve.points), "%"),
             "run",
-            tuple((p.low, p.high) for p in curve.points),
+            tuple((p.low, p.high) for p in curve.points) if accuracy.draws else None,
         )
         for curve in accuracy.curves
     ]
@@ -47,7 +47,7 @@ def table(accuracy: Accuracy) -> Table:
                 notes.append(f"{curve.label}: no deltas, {delta.refusal}.")
             for estimate in (delta.rate, delta.score):
                 notes += [f"{note}." for note in (estimate.notes if estimate else ())]
-                if estimate and estimate.low is None:
+                if estimate and estimate.low is None and accuracy.draws:
                     notes.append(f"{curve.label}: no interval, only {estimate.share:.0%} of the draws could be compared.")
         needed = (_text(one, ".3f") for one in curve.needed)
         rows.append((curve.label, *figures, *needed))
@@ -65,8 +65,9 @@ def table(accuracy: Accuracy) -> Table:
         tuple(rows),
         (
             f"Uncompressed: {ceiling} (%), {accuracy.pictures} pictures.{left}",
-            f"Fit: isotonic (pool adjacent violators), then pchip of log10 bpp and {metric}. In brackets 95 % intervals of a paired "
-            f"bootstrap over pictures, {accuracy.draws} draws. bpp for 99 %: from which rate on the score is 99 % of the uncompressed.",
+            f"Fit: isotonic (pool adjacent violators), then pchip of log10 bpp and {metric}. {_intervals(accuracy)} "
+            "bpp for 99 %: from which rate on the score is 99 % of the uncompressed; ≤ where the cheapest point measured is that good, "
+            "without brackets where too many draws never reach it.",
             *dict.fromkeys(notes),
         ),
     )
@@ -75,7 +76,7 @@ def table(accuracy: Accuracy) -> Table:
 def scores(accuracy: Accuracy) -> Table:
     """All points of all curves."""
     rows = [
-        (f"{curve.label} {point.quality:g}", f"{point.bpp:.4f}", *(f"{score:.2f}" for score in point.scores), f"{point.low:.2f} … {point.high:.2f}")
+        (f"{curve.label} {point.quality:g}", f"{point.bpp:.4f}", *(f"{score:.2f}" for score in point.scores), f"{point.low:.2f} … {point.high:.2f}" if accuracy.draws else NONE)
         for curve in accuracy.curves
         for point in curve.points
     ]  # fmt: skip
@@ -87,10 +88,16 @@ def scores(accuracy: Accuracy) -> Table:
     )  # fmt: skip
 
 
+def _intervals(accuracy: Accuracy) -> str:
+    if not accuracy.draws:
+        return "Too few pictures for intervals."
+    return f"In brackets 95 % intervals of a paired bootstrap over pictures, {accuracy.draws} draws."
+
+
 def _text(estimate: Estimate | None, form: str) -> str:
     if estimate is None:
         return NONE
-    value = f"{estimate.value:{form}}"
+    value = f"{'≤ ' * estimate.at_most}{estimate.value:{form}}"
     if estimate.low is None or estimate.high is None:
         return value
     return f"{value} [{estimate.low:{form}}, {estimate.high:{form}}]"

@@ -90,10 +90,10 @@ def bench(
     from foveal.cli.bench_show import bench_json, bench_lines, choose_anchor, failed_text, published_files, row_progress
 
     runs = parse_codecs(codecs, parse_qualities(qualities))
-    found = bench_pictures(pictures, sample)
+    every, found = bench_pictures(pictures, sample)
     names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
     asked = ReadersAsked(names, tuple(network or ()), tuple(labels or ()), leave_out)
-    readers = open_readers(asked, pictures, found, threads)
+    readers = open_readers(asked, pictures, every, found, threads)
     plan = BenchPlan(found, runs, out, ssim=ssim, threads=threads, readers=readers, cache=cache)
     curves = published_files(published or [])
     with row_progress() as on_row:

@@ -33,8 +33,8 @@ class ReadersAsked:
         return bool(self.tasks or self.networks)
 
 
-def bench_pictures(folder: Path, sample: int | None) -> tuple[Path, ...]:
-    """The pictures of a known data set or of a folder; ``sample``: so many of them, evenly spaced.
+def bench_pictures(folder: Path, sample: int | None) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The pictures of a known data set or of a folder; and ``sample`` of them, evenly spaced, or all.
 
     Raises:
         InputError: no such folder, or no picture in it. SettingsError: a sample of none, or of more pictures than there are.
@@ -44,14 +44,16 @@ def bench_pictures(folder: Path, sample: int | None) -> tuple[Path, ...]:
     known = known_set(folder) if folder.is_dir() else None
     pictures = known.pictures if known else find_pictures(folder)
     if sample is None:
-        return pictures
+        return pictures, pictures
     if not 1 <= sample <= len(pictures):
         raise SettingsError(f"a sample of {sample} pictures; {folder} has {len(pictures)}: 1 to {len(pictures)} is allowed")
-    return tuple(pictures[i * len(pictures) // sample] for i in range(sample))
+    return pictures, tuple(pictures[i * len(pictures) // sample] for i in range(sample))
 
 
-def open_readers(asked: ReadersAsked, folder: Path, pictures: Sequence[Path], threads: int | None) -> tuple[Reader, ...]:
-    """The networks, each with the labels of its task if there are some.
+def open_readers(
+    asked: ReadersAsked, folder: Path, pictures: Sequence[Path], chosen: Sequence[Path], threads: int | None
+) -> tuple[Reader, ...]:
+    """The networks, each with the labels of its task if there are some. pictures: those that labels may be of; chosen: of the bench.
 
     Raises:
         SettingsError: a task without a network, or a network or labels of a task that is not among those asked for.
@@ -80,7 +82,7 @@ def open_readers(asked: ReadersAsked, folder: Path, pictures: Sequence[Path], th
             hint = f", such as --network builtin:{builtin[0]}" if builtin else ""
             raise SettingsError(f"--tasks {name} needs a network{hint}; `foveal bench --help` shows how one is spelled")
     labels = _labels(asked, folder, pictures, {task.scoring.name for task in tasks})
-    names = dict(zip(pictures, picture_names(pictures), strict=True))
+    names = dict(zip(chosen, picture_names(chosen), strict=True))
     readers: list[Reader] = []
     for task in tasks:
         known = labels.get(task.scoring.name)

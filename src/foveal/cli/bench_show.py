@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from foveal.bench.accuracy import Estimate
 from foveal.bench.plan import CodecRun
 from foveal.bench.readings import Reading
 from foveal.bench.report import Report
@@ -28,7 +29,10 @@ class BdFigure:
 
 @dataclass(frozen=True)
 class AccuracyFigure:
-    """What a network makes of one codec: BD-rate in percent and BD-accuracy in points, against ``truths``; None with a refusal."""
+    """What a network makes of one codec: BD-rate in percent and BD-accuracy in points, against ``truths``; None with a refusal.
+
+    The intervals hold 95 % of the bootstrap's draws; None where it gave none.
+    """
 
     label: str
     task: str
@@ -36,6 +40,8 @@ class AccuracyFigure:
     truths: str
     bd_rate_percent: float | None
     bd_accuracy_points: float | None
+    bd_rate_interval: tuple[float, float] | None
+    bd_accuracy_interval: tuple[float, float] | None
     refusal: str | None
 
 
@@ -109,7 +115,8 @@ def bench_lines(done: RunSummary, report: Report) -> str:
             lines.append(f"BD-rate of {figure.label} against {about.anchor} in PSNR: {found}")
     for one in about.accuracy:
         if one.bd_rate_percent is not None and one.bd_accuracy_points is not None:
-            found = f"{one.bd_rate_percent:+.1f} % of rate, {one.bd_accuracy_points:+.2f} points"
+            found = f"{_with_interval(one.bd_rate_percent, one.bd_rate_interval, '.1f')} % of rate, "
+            found += f"{_with_interval(one.bd_accuracy_points, one.bd_accuracy_interval, '.2f')} points"
         else:
             found = f"none: {one.refusal}"
         lines.append(f"{one.label} against {about.anchor}, {one.task} by {one.network} ({one.truths}): {found}")
@@ -138,4 +145,24 @@ def _accuracy_figures(report: Report) -> Generator[AccuracyFigure]:
         for delta in one.deltas:
             rate = None if delta.rate is None else delta.rate.value
             score = None if delta.score is None else delta.score.value
-            yield AccuracyFigure(delta.label, one.task, one.network, one.truths, rate, score, delta.refusal)
+            yield AccuracyFigure(
+                delta.label,
+                one.task,
+                one.network,
+                one.truths,
+                rate,
+                score,
+                _interval(delta.rate),
+                _interval(delta.score),
+                delta.refusal,
+            )
+
+
+def _interval(estimate: Estimate | None) -> tuple[float, float] | None:
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return None
+    return estimate.low, estimate.high
+
+
+def _with_interval(value: float, interval: tuple[float, float] | None, form: str) -> str:
+    return f"{value:+{form}}" + ("" if interval is None else f" [{interval[0]:+{form}}, {interval[1]:+{form}}]")

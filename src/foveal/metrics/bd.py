@@ -17,7 +17,7 @@ from foveal.errors import CurveError, MissingDependencyError
 Interpolation = Literal["pchip", "akima"]
 Fit = Literal["pareto", "isotonic"]
 """How a curve that does not rise is made to. pareto: points that are no better than a cheaper one are left out. isotonic: the
-rising curve of least squares (pool adjacent violators); points that it pools become one, at their mean log rate and mean quality.
+rising curve of least squares (pool adjacent violators); points that it pools become one, at their mean log rate and mean quality; of points of one quality the cheapest stays.
 """
 LEAST_POINTS: Final = 4
 LEAST_ISOTONIC_POINTS: Final = 2
@@ -170,6 +170,8 @@ def _isotonic(points: _Points) -> _Points:
     """The blocks of pool-adjacent-violators: (geometric mean of the rates, mean quality), strictly rising in both."""
     blocks: list[tuple[float, float, int]] = []  # sums of log rate and of quality, count
     for rate, quality in points:
+        if blocks and quality == blocks[-1][1] / blocks[-1][2]:
+            continue  # a plateau is as good at its cheapest point
         block = math.log(rate), quality, 1
         while blocks and (
             blocks[-1][1] / blocks[-1][2] >= block[1] / block[2] or blocks[-1][0] / blocks[-1][2] >= block[0] / block[2]
