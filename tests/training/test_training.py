@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.learned import weights
@@ -201,7 +200,7 @@ def test_frequency_trains_and_exports_and_trains_on_from_what_it_exported(photos
     train(TINY_FREQUENCY, photos, tmp_path / "run", minutes=5, log=lambda _: None)
     provenance = Provenance("tiny", "four cuts of a photograph", "none", "none")
     export_run(TINY_FREQUENCY, tmp_path / "run", tmp_path / "out", provenance)
-    shipped = load_file(tmp_path / "out" / "tiny.safetensors")
+    shipped = weights.read_tensors(tmp_path / "out" / "tiny.safetensors.gz")
     model = build_model("frequency", TINY_FREQUENCY.model)
     load_initial(model, subject_of(TINY_FREQUENCY), shipped)
     again = trainable("frequency").freeze(model)

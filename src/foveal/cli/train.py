@@ -44,7 +44,7 @@ def train(
         typer.Option(
             "--from",
             metavar="WEIGHTS",
-            help="Start a fresh run from these weights: a .safetensors file, a run's folder, or a name such as frequency-1.",
+            help="Start a fresh run from these weights: a .safetensors(.gz) file, a run's folder, or a name such as frequency-1.",
         ),
     ] = None,
     export: Annotated[
@@ -95,6 +95,7 @@ def train(
         done |= {"step": progress.step, "steps": config.steps, "minutes": round(progress.minutes, 1)}
         log(f"{run}: step {progress.step} of {config.steps}, {progress.minutes:.1f} minutes in all")
     if export is not None:
+        from foveal.codecs.learned.weights import SUFFIX
         from foveal.training.export import Provenance, export_run
 
         provenance = Provenance(
@@ -107,7 +108,7 @@ def train(
             recipe_note=recipe_note,
         )
         card = export_run(config, run, export, provenance, data)
-        done |= {"exported": str(export / f"{card.name}.safetensors"), "weights": card.id}
+        done |= {"exported": str(export / f"{card.name}{SUFFIX}"), "weights": card.id}
         log(f"exported {card.name}, weights {card.id}, to {export}")
     if as_json:
         print(json.dumps(done))

@@ -10,6 +10,9 @@ import functools
 import sys
 from pathlib import Path
 
+from torch import Tensor
+
+from foveal.codecs.learned.weights import read_tensors
 from foveal.errors import FovealError
 from foveal.training.checkpoint import load_tensors
 from foveal.training.config import read_recipe
@@ -22,7 +25,7 @@ def main() -> int:
     parser.add_argument("recipe", type=Path, help="a recipe, such as recipes/frequency.toml")
     parser.add_argument("--data", type=Path, required=True, help="the folder of photographs")
     parser.add_argument("--run", type=Path, required=True, help="the folder of the run; a run that is there goes on")
-    parser.add_argument("--from", dest="start", type=Path, help="start a fresh run from these weights (.safetensors)")
+    parser.add_argument("--from", dest="start", type=Path, help="start a fresh run from this .safetensors or .safetensors.gz")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after this time")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=None)
@@ -36,13 +39,18 @@ def main() -> int:
             minutes=options.minutes,
             device=options.device,
             threads=options.threads,
-            initial=load_tensors(options.start.parent, options.start.stem) if options.start else None,
+            initial=_initial(options.start) if options.start else None,
             log=log,
         )
     except FovealError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _initial(path: Path) -> dict[str, Tensor]:
+    """Tensors by name: of weights that ship, or of a run's average in its parts."""
+    return read_tensors(path) if path.suffix == ".gz" else load_tensors(path.parent, path.stem)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ import dataclasses
 import json
 from pathlib import Path
 
-from safetensors.torch import save as save_safetensors
-
-from foveal.codecs.learned.weights import WeightsCard, weights_id
+from foveal.codecs.learned.weights import SUFFIX, WeightsCard, pack_weights
 from foveal.errors import RecipeError
 from foveal.media.output import write_whole
 from foveal.training.checkpoint import Progress, load_tensors
@@ -20,7 +18,7 @@ from foveal.training.subjects import subject_of
 def export_run(
     config: CodecConfig | NetworkConfig, run: Path, out: Path, provenance: Provenance, data: Path | None = None
 ) -> WeightsCard:
-    """Writes ``<name>.safetensors`` and ``<name>.json`` of a run's averaged weights into ``out``.
+    """Writes ``<name>.safetensors.gz`` and ``<name>.json`` of a run's averaged weights into ``out``.
 
     ``data``: what the training learned from; a codec with tables by scale counts its symbols on some of it.
 
@@ -39,10 +37,10 @@ def export_run(
     except (OSError, TypeError, ValueError) as error:
         raise RecipeError(f"{run} holds no run of this recipe: {error}; `foveal train` makes one") from error
     frozen = subject.freeze(model, data)
-    written = save_safetensors({name: t.contiguous() for name, t in frozen.tensors.items()})
+    made_id, written = pack_weights(frozen.tensors)
     made = WeightsCard(
         name=provenance.name,
-        id=weights_id(written),
+        id=made_id,
         config=dataclasses.asdict(model.config),  # type: ignore[arg-type]
         data=provenance.data,
         data_terms=provenance.data_terms,
@@ -55,6 +53,6 @@ def export_run(
     )
     card = subject.card(made, provenance)
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / f"{card.name}.safetensors", written)
+    write_whole(out / f"{card.name}{SUFFIX}", written)
     write_whole(out / f"{card.name}.json", (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
     return card

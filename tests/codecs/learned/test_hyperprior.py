@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
 from torch import Tensor
 
 from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, QualityScale
@@ -24,7 +23,7 @@ from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorM
 from foveal.codecs.learned.hyperprior.networks import HyperpriorNetworks, freeze, load_networks, thaw
 from foveal.codecs.learned.quality_levels import NODES, float_hats, integer_hats, level_of
 from foveal.codecs.learned.symbols import PARAMETER_MAX
-from foveal.codecs.learned.weights import Card, default_card, weights_id
+from foveal.codecs.learned.weights import Card, default_card
 from foveal.container.format import Unit
 from foveal.container.reader import read_container
 from foveal.container.writer import write_container
@@ -60,13 +59,13 @@ def shipped() -> dict[str, Tensor]:
 def card(shipped: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -> Generator[Card]:
     """Weights in a folder of their own, which all of this module's tests find."""
     folder = tmp_path_factory.mktemp("weights")
-    data = save({name: t.contiguous() for name, t in shipped.items()})
+    made_id, data = weights.pack_weights(shipped)
     text = "untrained, for tests"
     made = Card(
-        name="h", codec="hyperprior", id=weights_id(data), default=True, config=asdict(CONFIG), data=text, data_terms=text,
+        name="h", codec="hyperprior", id=made_id, default=True, config=asdict(CONFIG), data=text, data_terms=text,
         recipe=text, steps=0, minutes=0.0, machine=text, figures=text, licence=text,
     )  # fmt: skip
-    (folder / "h.safetensors").write_bytes(data)
+    (folder / "h.safetensors.gz").write_bytes(data)
     (folder / "h.json").write_text(json.dumps(asdict(made)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "FOLDER", folder)

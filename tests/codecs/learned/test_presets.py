@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 from safetensors.torch import save as save_safetensors
 
 import foveal
@@ -27,11 +27,11 @@ from foveal.picture import Picture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, Card]]:
     """The cards by preset: frequency's own weights for mse, and as others in name and id for ms-ssim."""
     shipped = next(card for card in weights.cards() if card.codec == "frequency" and card.default)
-    tensors, made = load_file(shipped.path), dict[str, Card]()
+    tensors, made = weights.read_tensors(shipped.path), dict[str, Card]()
     for preset, name in (("mse", "frequency-1"), ("ms-ssim", "frequency-ms-ssim")):
         data = save_safetensors(tensors, {"preset": preset})
         made[preset] = dataclasses.replace(shipped, name=name, id=weights.weights_id(data), preset=preset)
-        (tmp_path / f"{name}.safetensors").write_bytes(data)
+        (tmp_path / f"{name}.safetensors.gz").write_bytes(gzip.compress(data))
         (tmp_path / f"{name}.json").write_text(json.dumps(dataclasses.asdict(made[preset])))
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     rows = tuple(

@@ -1,27 +1,31 @@
-"""Weights on disk: a safetensors file and a card of the same name, found by the id that files carry."""
+"""Weights on disk: a safetensors file under gzip and a card of the same name, found by the id that files carry."""
 
 from __future__ import annotations
 
 import functools
+import gzip
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from foveal.errors import UnknownWeightsError
 
 FOLDER = Path(__file__).parents[2] / "weights"
 ID_BYTES = 4
+SUFFIX = ".safetensors.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsCard:
     """What is known of one set of weights.
 
-    id: the first four bytes of the file's SHA-256, in hexadecimal. config: the network's sizes.
+    id: the first four bytes of the SHA-256 of the safetensors file, in hexadecimal. config: the network's sizes.
     recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
     """
 
@@ -39,8 +43,8 @@ class WeightsCard:
 
     @property
     def path(self) -> Path:
-        """The safetensors file."""
-        return FOLDER / f"{self.name}.safetensors"
+        """The safetensors file, under gzip."""
+        return FOLDER / f"{self.name}{SUFFIX}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +101,26 @@ def load_weights(card: WeightsCard) -> dict[str, Tensor]:
         UnknownWeightsError: the file is missing or has another hash.
     """
     try:
-        data = card.path.read_bytes()
-    except OSError as error:
-        raise UnknownWeightsError(f"cannot read the weights {card.path}: {error.strerror}; install foveal again") from error
+        data = gzip.decompress(card.path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnknownWeightsError(f"cannot read the weights {card.path}: {error}; install foveal again") from error
     if (found := weights_id(data)) != card.id:
         raise UnknownWeightsError(f"{card.path} has id {found}, its card says {card.id}; install foveal again")
     return load_safetensors(data)
 
 
+def pack_weights(tensors: dict[str, Tensor]) -> tuple[str, bytes]:
+    """The id of tensors, and the bytes of their file: safetensors under gzip, which takes off an eighth."""
+    data = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    return weights_id(data), gzip.compress(data, 9, mtime=0)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a safetensors file, under gzip if its name ends in ``.gz``; raises what the libraries raise."""
+    data = path.read_bytes()
+    return load_safetensors(gzip.decompress(data) if path.suffix == ".gz" else data)
+
+
 def weights_id(data: bytes) -> str:
-    """The id of a weights file: the first four bytes of its SHA-256, in hexadecimal."""
+    """The id of a safetensors file: the first four bytes of its SHA-256, in hexadecimal."""
     return hashlib.sha256(data).digest()[:ID_BYTES].hex()
