@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.codecs.base import Chroma, DecodeSettings, EncodeSettings, FileInfo, Region
+from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
 from foveal.codecs.sniff import codec_of, describe_file
 from foveal.errors import InputError, PictureError, SettingsError
+from foveal.guidance.reader import Reader, Search, asked_machine, check_machine, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
@@ -35,6 +37,10 @@ def encode(
     threads: int | None = None,
     importance: npt.NDArray[np.float32] | None = None,
     hold_rate: bool = False,
+    guide: Guide | None = None,
+    reader: Reader = "person",
+    tasks: str | Sequence[str] | None = None,
+    search: Search | None = None,
     tile: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
@@ -42,7 +48,9 @@ def encode(
 
     ``quality`` is 1..100, 50 if left out; a ``target`` (a size, a rate or a PSNR) stands in its place. The other settings are the codec's
     own: ``foveal codecs`` lists them. ``importance`` is ``(rows, columns)`` of any size, 0..1, where the bits shall go; with
-    ``hold_rate`` the file is as large as without it. ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
+    ``hold_rate`` the file is as large as without it. ``guide`` says the same in octaves, in place of a map. With ``reader="machine"``
+    a network says where the bits go: where it helps machines in ``tasks``, some of classify, detect, segment and pose (all if left out), in a file as
+    large as a plain one; ``search``, ``"fast"`` or ``"full"``, takes longer (docs/guidance.md). ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
     A learned codec refuses a picture larger than ``limits`` allow, as the decoder would.
 
     Raises:
@@ -58,9 +66,13 @@ def encode(
     if target is not None and not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(f"target = {target!r}; a foveal.Target is needed, such as Target(bpp=0.5)")
     _check_limits(limits)
+    coder, machine = codec_by_name(codec), asked_machine(reader, tasks, search)
+    if machine is not None:
+        check_machine(machine, coder.info, mapped=importance is not None or guide is not None, hold_rate=hold_rate)
+    guide = asked_guide(importance, hold_rate=hold_rate, guide=guide)
+    coder = for_reader(coder, machine, hold_rate=target is None, limits=limits)
     native = 50.0 if quality is None else quality
-    settings = EncodeSettings(native, chroma, preset, suffix, threads, importance, hold_rate, tile)
-    coder = codec_by_name(codec)
+    settings = EncodeSettings(native, chroma, preset, suffix, threads, guide, tile)
     if target is not None:
         return encode_to_target(coder, picture, settings, target, limits).data
     return coder.encode(picture, settings, limits)
@@ -98,16 +110,21 @@ def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMIT
 
 
 def analyze(
-    picture: Picture | str | Path, *, network: str | PixelTask, task: str | None = None, record: str | Path | None = None
+    picture: Picture | str | Path | bytes | bytearray | memoryview,
+    *,
+    network: str | PixelTask,
+    task: str | None = None,
+    record: str | Path | None = None,
 ) -> Result:
     """What a network says of a picture, or of a file that foveal reads or decodes: ``ClassScores``, ``Boxes``, ``ClassMap`` or ``Joints``.
 
+    ``picture``: a file is given by its name, ``-`` for standard input, or by its bytes; an array has to become a ``Picture`` first.
     ``network`` is spelled as ``onnx:FILE``, ``tflite:FILE``, ``torch:MODULE:FACTORY``, ``hf:NAME`` or ``builtin:NAME``; for many
     pictures open it once, by ``foveal.tasks.opening.open_task``. ``task`` is what it must answer. ``record`` says what it is given.
 
     Raises:
         NetworkError: it cannot be opened, fails, answers another task, or is not what its record says.
-        FovealError: the picture cannot be read. MissingDependencyError: a library has to be installed.
+        PictureError: ``picture`` is none. FovealError: the picture cannot be read. MissingDependencyError: a library has to be installed.
     """
     from foveal.tasks.analysis import analyze_picture, check_task
     from foveal.tasks.opening import open_task

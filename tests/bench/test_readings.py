@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +19,10 @@ from foveal.bench.readings import Reading
 from foveal.bench.report import write_report
 from foveal.bench.rows import read_rows, select_latest, select_readings, to_line
 from foveal.bench.run import run_bench
+from foveal.cli.bench_show import bench_lines, failed_lines
 from foveal.errors import LabelError, NetworkError, SettingsError
 from foveal.tasks.base import Task
-from foveal.tasks.results import ClassLabel, ClassScores
+from foveal.tasks.results import Boxes, ClassLabel, ClassScores, TrueBoxes
 from foveal.tasks.scorings import scoring
 from foveal.tasks.vocabulary import Vocabulary
 
@@ -113,10 +116,96 @@ def test_a_network_that_fails_on_one_picture_is_reported_and_the_rest_is_done(pl
     assert {one.error for one in done.failed} == {"cannot read that", "on the picture itself: cannot read that"}
     assert (done.measured, len(done.failed)) == (18 + 5 * 4, 4)
     report = write_report([done.path], plan.out / "report", anchor="step")
-    assert "brightness on step" in report.markdown.read_text()
-    assert report.summary.accuracy[0].pictures == 4  # of five labelled ones
+    text = report.markdown.read_text()
+    assert "| brightness | 2.png | – | cannot read that (4 readings) |" in text
+    assert failed_lines(done.failed) == ["brightness 2.png: cannot read that (4 readings)"]
+    by_labels, by_itself = report.summary.accuracy
+    assert (by_labels.pictures, by_labels.left_out) == (4, ("2.png",))  # of five labelled ones
+    assert (by_itself.pictures, by_itself.left_out) == (5, ("2.png",))
+    assert "4 pictures. Left out, because some reading failed or is not there: 1 picture (2.png)." in text
     mended = run_bench(plan, load=lambda _: StepCodec())
     assert (mended.measured, mended.failed) == (4, ())
+
+
+def test_a_network_that_fails_on_every_picture_is_told_once_and_has_no_scores(plan):
+    task = Brightness("broken", broken=range(100))
+    done = run_bench(replace(plan, readers=(*plan.readers, reader(task))), load=lambda _: StepCodec())
+    assert len(done.failed) == 6 * 4
+    assert failed_lines(done.failed) == ["broken 0.png, 1.png, 2.png, … (6 pictures): cannot read that (24 readings)"]
+    report = write_report([done.path], plan.out / "report", anchor="step", draws=10)
+    text = report.markdown.read_text()
+    assert text.count("cannot read that") == 1
+    no_scores = "classify by broken, against labels: no scores; no picture has a reading of every codec and quality."
+    assert (
+        f"{no_scores} Left out, because some reading failed or is not there: 5 pictures (0.png, 1.png, 2.png, 3.png, 4.png)."
+        in text
+    )
+    assert "6 pictures (0.png, 1.png, 2.png, 3.png, 4.png, …)" in text
+    assert [one.network for one in report.summary.accuracy if one.nothing is None] == ["brightness"] * 2
+
+
+def test_what_a_codec_cannot_code_is_told_by_its_row_alone(plan):
+    done = run_bench(plan, load=lambda _: StepCodec(broken=(50.0,)))
+    assert len(done.failed) == 6 * 2
+    assert failed_lines(done.failed)[-1] == "step 5.png quality 50: cannot do 50"
+    assert len(failed_lines(done.failed)) == 6
+
+
+class Sees(Task):
+    """Finds one object of class 0 in every picture, over all of it, of a given score."""
+
+    scoring = scoring("detect")
+    classes = Vocabulary("things", ("thing",))
+
+    def __init__(self, label, score):
+        self.label, self.score = label, score
+
+    def prepare(self, source):
+        return source.samples
+
+    def predict(self, prepared):
+        height, width = prepared.shape[:2]
+        return Boxes(np.float32([[0, 0, width, height]]), np.zeros(1, np.int64), np.float32([self.score]))
+
+
+@pytest.mark.parametrize("labelled", [(), (3,), range(12)])
+def test_a_set_without_an_object_has_a_word_in_the_place_of_scores(tmp_path, labelled):
+    """labelled: the pictures that hold an object; the network is never sure of one. NumPy's warnings are errors here."""
+    paths = [tmp_path / f"{index:02}.png" for index in range(12)]
+    for path in paths:
+        Image.new("RGB", (24, 24), (9, 99, 200)).save(path)
+    truths = {
+        path.name: TrueBoxes(np.float32([[0, 0, 24, 24]] * (n in labelled)).reshape(-1, 4), np.zeros(int(n in labelled), np.int64), np.zeros(int(n in labelled), bool))
+        for n, path in enumerate(paths)
+    }  # fmt: skip
+    codecs = (CodecRun("step", QUALITIES), CodecRun("other", QUALITIES))
+    readers = (Reader(Sees("unsure", 0.1), "id", truths),)
+    plan = BenchPlan(tuple(paths), codecs, tmp_path / "out", ssim=False, command="bench", readers=readers)
+    done = run_bench(plan, load=lambda _: StepCodec())
+    assert not done.failed
+    report = write_report([done.path], tmp_path / "report", anchor="step", draws=40)
+    text = report.markdown.read_text()
+    nothing = "no scores; no object to find in 12 pictures."
+    assert f"detect by unsure, against its own results on the uncompressed pictures (agreement): {nothing}" in text
+    assert (f"detect by unsure, against labels: {nothing}" in text) == (not labelled)
+    assert not re.search(r"\bnan\b", text)
+    assert "NaN" not in report.summary_json.read_text()
+    assert "other against step, detect by unsure (agreement): none: no object to find" in bench_lines(done, report)
+    by_labels = report.summary.accuracy[0]
+    if labelled:
+        assert by_labels.ceiling[0] > 0
+        known = len(labelled) > 1  # of a set with one object a third of the draws holds none
+        assert [math.isnan(point.low) for point in by_labels.curves[0].points] == [not known] * 3
+    else:
+        assert (by_labels.nothing, by_labels.curves) == ("no object to find", ())
+
+
+def test_a_score_of_nothing_is_kept_by_no_rate():
+    miss = made("x", 1.0, "0", False, 1.0).labelled
+    readings = [replace(one, labelled=miss) for one in known_readings(50)]
+    labels = accuracies(readings, "a", scoring, draws=5)[0]
+    assert labels.curves[0].needed == (None,) * 3
+    assert labels.deltas[0].refusal == "all points of a and of b score 0"
 
 
 def test_two_networks_of_one_name_are_refused(plan):
@@ -162,7 +251,7 @@ def test_known_curves_give_known_deltas():
 def test_pictures_without_all_readings_are_left_out_and_counted():
     readings = [one for one in known_readings(100) if not (one.label == "b" and one.quality == 3 and one.picture == "7")]
     labels = accuracies(readings, "a", scoring, draws=5)[0]
-    assert (labels.pictures, labels.left_out) == (99, 1)
+    assert (labels.pictures, labels.left_out) == (99, ("7",))
 
 
 def test_curves_that_never_meet_are_refused_by_name():

@@ -122,7 +122,7 @@ def test_failed_rows_are_shown_and_leave_out_their_picture_alone(tmp_path):
     assert (found.pictures, found.paired) == (1, 1)
     assert found.result.value_percent == pytest.approx(-50)
     assert "half: PSNR (RGB) at all settings for 1 of 2 pictures." in report.summary.notes
-    assert [(f.label, f.picture, f.quality) for f in report.summary.failures] == [("half", "b.png", 50.0)]
+    assert [(f.label, f.pictures, f.quality) for f in report.summary.failures] == [("half", ("b.png",), 50.0)]
     assert "| half | b.png | 50 | a \\| b c |" in report.markdown.read_text()
 
 

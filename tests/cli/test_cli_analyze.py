@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import foveal
 from foveal import Picture, write_picture
 from foveal.cli.main import main
-from foveal.errors import NetworkError
+from foveal.errors import FovealError, NetworkError, PictureError
 from foveal.tasks.opening import open_task
 from foveal.tasks.results import ClassMap
 
@@ -179,5 +180,28 @@ def test_the_call_of_python(network: str, pictures: Path) -> None:
     again = foveal.analyze(_plain(2), network=open_task(network, threads=1), task="segment")
     assert isinstance(again, ClassMap)
     assert (again.classes == 2).all()
+    data = (pictures / "more" / "blue.jpg").read_bytes()
+    for given in (data, bytearray(data), memoryview(data)):
+        of_bytes = foveal.analyze(given, network=network)
+        assert isinstance(of_bytes, ClassMap)
+        assert (of_bytes.classes == 2).all()
     with pytest.raises(NetworkError, match="detect was asked for"):
         foveal.analyze(_plain(2), network=network, task="detect")
+    for wrong, kind in ((_plain(2).samples, "ndarray"), (None, "NoneType")):
+        with pytest.raises(
+            PictureError, match=rf"a {kind} is no picture; a foveal\.Picture .* or the name or the bytes of a file"
+        ):
+            foveal.analyze(wrong, network=network)  # type: ignore[arg-type]
+    with pytest.raises(FovealError, match="begins with nothing"):
+        foveal.analyze(b"", network=network)
+
+
+def test_a_picture_from_standard_input(
+    network: str, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for data, status in (((pictures / "green.png").read_bytes(), 0), (b"", 1)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        assert main(["analyze", "-", "--network", network]) == status
+    told = capsys.readouterr()
+    assert "100.0%  green" in told.out
+    assert "standard input is empty; pipe a picture" in told.err

@@ -13,6 +13,7 @@ from PIL import Image
 from foveal.errors import LabelError, LimitError
 from foveal.limits import Limits
 from foveal.tasks.labels import NetworkTruths, read_labels
+from foveal.tasks.labels.fit import fit
 from foveal.tasks.labels.spelling import parse_spelling
 from foveal.tasks.results import VOID, ClassLabel, ClassMap, Joints, TrueBoxes
 from foveal.tasks.vocabulary import vocabulary
@@ -245,6 +246,9 @@ def test_yolo_outlines_become_a_class_map(tmp_path: Path) -> None:
         ("-1 0.5 0.5 1 1\n", "class -1"),
         ("0 50 50 10 10\n", r"50.0; numbers are parts"),
         ("0 nan 0.5 1 1\n", "nan; numbers are parts"),
+        ("0 0.5 0.5 1 1\n0 0.5 0.5 0 1\n", r"a\.txt, line 2: an object of width 0 and height 1"),
+        ("0 0.5 0.5 0.1 0\n", "line 1: an object of width 0.1 and height 0;"),
+        ("0 0.1 0.2 0.1 0.3 0.1 0.4\n", "line 1: an object of width 0 and height 0.2"),
     ],
 )
 def test_yolo_refuses(tmp_path: Path, text: str, message: str) -> None:
@@ -342,7 +346,7 @@ def test_coco_keypoints_of_one_person(tmp_path: Path) -> None:
     assert truth.scores.tolist() == [1, 1, 0, 1, 1]
     assert truth.points[1].tolist() == [3, 4]
     _json(tmp_path / "c.json", _coco(images=images, annotations=[person, *[{**person, "image_id": 6}] * 2]))
-    with pytest.raises(LabelError, match=r"1 pictures hold several people, such as b\.jpg"):
+    with pytest.raises(LabelError, match=r"1 picture of several people, such as b\.jpg"):
         read_labels(spelling, pictures)
     assert read_labels(spelling, pictures, leave_out=True).left_out == (pictures[1],)
 
@@ -354,6 +358,9 @@ def test_coco_keypoints_of_one_person(tmp_path: Path) -> None:
         ("detect", {"images": [{"id": 5}]}, "'file_name' is None"),
         ("detect", {"images": [{"id": 5, "file_name": ""}], "annotations": []}, "without a name"),
         ("detect", {"images": [{"id": 5, "file_name": "a"}, {"id": 5, "file_name": "b"}]}, "two images of the id 5"),
+        ("detect", {"images": [{"id": 5, "file_name": "a"}, {"id": 6, "file_name": "a"}]}, "two images of the file_name 'a'"),
+        ("detect", {"images": [{"id": 5, "file_name": "a.jpg", "width": 0, "height": 10}]}, "0x10 pixels; width and height"),
+        ("detect", {"images": [{"id": 5, "file_name": "a.jpg", "width": 20}]}, "'height' is None"),
         ("detect", {"categories": [{"id": 9, "name": " "}], "annotations": []}, "class 0 has an empty name"),
         ("detect", {"categories": []}, "names no class"),
         ("detect", {"categories": [{"id": 1, "name": "a"}]}, "category_id 9"),
@@ -378,6 +385,63 @@ def test_coco_refuses(tmp_path: Path, task: str, changes: dict[str, object], mes
         read_labels(f"coco:{tmp_path / 'c.json'}", pictures, task)
 
 
+@pytest.mark.parametrize("size", [(40, 20), (10, 5), (41, 20)])
+def test_coco_labels_are_scaled_with_their_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Labels of 20x10 on pictures of another size; 41x20 is what 20.4x10 would be, rounded."""
+    pictures = _pictures(tmp_path, "a.png", size=size)
+    things = _coco()["annotations"]
+    things[0]["keypoints"] = [2, 1, 2, 10, 5, 1, 0, 0, 0, 20, 10, 2, 4, 4, 2]  # type: ignore[index]
+    spelling = f"coco:{_json(tmp_path / 'c.json', _coco(annotations=things))}"
+    width, height = size
+    boxes = read_labels(spelling, pictures, "detect").truth(pictures[0])
+    assert isinstance(boxes, TrueBoxes)
+    wanted = np.array([[0.1, 0.1, 0.3, 0.4], [0, 0, 0.25, 0.5]]) * (width, height, width, height)
+    np.testing.assert_allclose(boxes.corners, wanted, rtol=1e-6)
+    joints = read_labels(spelling, pictures, "pose").truth(pictures[0])
+    assert isinstance(joints, Joints)
+    np.testing.assert_allclose(joints.points[[0, 1, 3]], np.array([[0.1, 0.1], [0.5, 0.5], [1, 1]]) * size, rtol=1e-6)
+    classes = read_labels(spelling, pictures, "segment").truth(pictures[0])
+    assert isinstance(classes, ClassMap)
+    assert classes.classes.shape == (height, width)
+    column, row = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    person, dog = column < 0.5, (column < 0.05) & (row < 0.5)  # an outline, and run lengths
+    sure = (np.abs(column - 0.5) > 1 / width) & (np.abs(column - 0.05) > 0.4 / width)
+    np.testing.assert_array_equal(classes.classes[sure], np.where(dog, 1, np.where(person, 2, 0))[sure])
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose"])
+def test_coco_labels_of_another_shape_are_refused(tmp_path: Path, task: str) -> None:
+    pictures = _pictures(tmp_path, "a.png", size=(10, 20))
+    things = [
+        {"image_id": 5, "category_id": 9, "bbox": [0, 0, 1, 1], "segmentation": [[0, 0, 9, 0, 9, 9]], "keypoints": [1] * 15}
+    ]
+    spelling = f"coco:{_json(tmp_path / 'c.json', _coco(annotations=things))}"
+    with pytest.raises(LabelError, match=r"image 5, .*a\.png: labelled at 20x10, and the picture has 10x20 .*: give the picture"):
+        read_labels(spelling, pictures, task)
+    pictures[0].write_bytes(b"broken")  # that is for those to say who read the picture
+    assert read_labels(spelling, pictures, task).pictures == tuple(pictures)
+
+
+@pytest.mark.parametrize(("size", "fits"), [((481, 321), True), ((480, 322), False), ((960, 640), True), ((960, 643), False)])
+def test_shapes_agree_but_for_the_rounding_of_sides(size: tuple[int, int], fits: bool) -> None:
+    if fits:
+        np.testing.assert_allclose(fit((480, 320), size, "here").points(np.array([[480.0, 320.0]])), [size])
+    else:
+        with pytest.raises(LabelError, match="here: labelled at 480x320"):
+            fit((480, 320), size, "here")
+
+
+def test_what_lies_outside_of_the_picture_is_taken_as_pycocotools_takes_it(tmp_path: Path) -> None:
+    pictures = _pictures(tmp_path, "a.png")
+    thing = {"image_id": 5, "category_id": 9, "bbox": [-4, 5, 30, 9], "segmentation": [[-4, 5, 26, 5, 26, 14, -4, 14]]}
+    spelling = f"coco:{_json(tmp_path / 'c.json', _coco(annotations=[thing]))}"
+    boxes, classes = (read_labels(spelling, pictures, task).truth(pictures[0]) for task in ("detect", "segment"))
+    assert isinstance(boxes, TrueBoxes)
+    assert boxes.corners.tolist() == [[-4, 5, 26, 14]]
+    assert isinstance(classes, ClassMap)
+    np.testing.assert_array_equal(classes.classes, np.repeat([[0] * 20, [2] * 20], 5, axis=0))
+
+
 @pytest.mark.parametrize("counts", [[0, 5, 100], [0, 5, 100_000], "oo", "\u00e9"])
 def test_run_lengths_of_another_picture_are_refused_when_read(tmp_path: Path, counts: object) -> None:
     pictures = _pictures(tmp_path, "a.png")
@@ -385,6 +449,9 @@ def test_run_lengths_of_another_picture_are_refused_when_read(tmp_path: Path, co
     labels = read_labels(f"coco:{_json(tmp_path / 'c.json', _coco(annotations=[thing]))}@segment", pictures)
     with pytest.raises(LabelError, match="cannot be filled"):
         labels.truth(pictures[0])
+    thing["segmentation"] = {"size": [20, 10], "counts": [0, 5, 195]}
+    with pytest.raises(LabelError, match=r"run lengths of size \[20, 10\]; \[height, width\] of the image are \[10, 20\]"):
+        read_labels(f"coco:{_json(tmp_path / 'c.json', _coco(annotations=[thing]))}@segment", pictures)
 
 
 def test_large_and_broken_files(tmp_path: Path) -> None:

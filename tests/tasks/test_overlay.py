@@ -41,7 +41,8 @@ def test_boxes_lie_on_their_objects() -> None:
     corners = np.array([[100, 200, 300, 400], [500, 100, 700, 500]], np.float32)
     boxes = Boxes(corners, np.array([1, 2]), np.array([0.9, 0.2], np.float32))
     drawn = draw(picture, boxes, NAMES).samples
-    assert drawn.shape == (600, 800, 3)
+    assert drawn.shape[0] > 600  # the list
+    assert drawn.shape[1] == 800
     assert tuple(drawn[400, 200]) == color_of(1)
     assert tuple(drawn[300, 300]) == color_of(1)
     assert (drawn[150:550, 450:750] == 255).all()  # the second is not sure enough
@@ -49,6 +50,73 @@ def test_boxes_lie_on_their_objects() -> None:
     assert tuple(both[500, 600]) == color_of(2)
     one = draw(picture, boxes, NAMES, top=1).samples
     np.testing.assert_array_equal(one, drawn)
+
+
+WHITE = Picture(np.full((600, 800, 3), 255, np.uint8))
+
+
+def _boxes(corners: list[list[float]], first: int = 0) -> Boxes:
+    """A box of each class from the first on, of the score 0.5."""
+    return Boxes(np.array(corners, np.float32), first + np.arange(len(corners)), np.full(len(corners), 0.5, np.float32))
+
+
+def _tag(names: Vocabulary, index: int) -> np.ndarray:
+    """How the tag of a class looks where nothing is near, without its outermost pixels."""
+    drawn = draw(WHITE, _boxes([[300, 300, 301, 301]], index), names).samples
+    rows = np.flatnonzero((drawn[:290, 300:302] == color_of(index)).all(axis=(1, 2)))
+    columns = np.flatnonzero((drawn[rows[0]] == color_of(index)).all(axis=1))
+    return drawn[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]]
+
+
+def _holds(samples: np.ndarray, part: np.ndarray) -> bool:
+    rows, columns = part.shape[:2]
+    inner = samples[: samples.shape[0] - rows + 1, : samples.shape[1] - columns + 1]
+    last = samples[rows - 1 :, columns - 1 :]
+    places = np.argwhere((inner == part[0, 0]).all(axis=2) & (last == part[-1, -1]).all(axis=2))
+    return any((samples[y : y + rows, x : x + columns] == part).all() for y, x in places.tolist())
+
+
+def test_no_name_is_hidden() -> None:
+    """Six boxes that begin at nearly one place, each inside the one before: no tag lies below another or below a line."""
+    names = Vocabulary("things", tuple(f"thing {number}" for number in range(6)))
+    corners = [[100.0 + n, 100.0 + n, 700.0 - 90 * n, 500.0 - 60 * n] for n in range(6)]
+    drawn = draw(WHITE, _boxes(corners), names).samples[:600]
+    assert [_holds(drawn, _tag(names, index)) for index in range(6)] == [True] * 6
+
+
+@pytest.mark.parametrize("y", [16.4, 17.0, 17.5, 18.2, 19.9, 0.4])
+def test_names_at_the_border_are_whole(y: float) -> None:
+    names = Vocabulary("things", ("person",))
+    drawn = draw(WHITE, _boxes([[200.4, y, 400, 560]]), names).samples[:600]
+    assert _holds(drawn, _tag(names, 0))
+
+
+@pytest.mark.parametrize(("size", "beside"), [((40, 2000), False), ((2000, 40), True), ((480, 300), True), ((480, 640), False)])
+@pytest.mark.parametrize("classes", [2, 40])
+def test_the_list_is_below_or_beside_a_narrow_picture(size: tuple[int, int], beside: bool, classes: int) -> None:
+    height, width = size
+    picture = Picture(np.full((height, width, 3), 120, np.uint8))
+    names = Vocabulary("things", tuple(f"thing {number}" for number in range(classes)))
+    whole = np.array([[0, 0, width, height]] * classes, np.float32)
+    boxes = Boxes(whole, np.arange(classes), np.linspace(0.9, 0.4, classes).astype(np.float32))
+    drawn = draw(picture, boxes, names)
+    if beside:
+        assert drawn.height == height
+        assert width < drawn.width < width + 600
+        assert (drawn.samples[:, width:][: height // 4] > 200).any()  # at its top
+    else:
+        assert drawn.width == width
+        assert height < drawn.height < height + 400
+    listed = drawn.samples[:, width:] if beside else drawn.samples[height:]
+    seen = [number for number in range(classes) if (listed == color_of(number)).all(axis=2).sum() > 20]
+    assert seen == list(range(min(classes, 12)))
+
+
+def test_tags_leave_a_low_picture_to_be_seen() -> None:
+    picture = Picture(np.full((40, 2000, 3), 255, np.uint8))
+    boxes = Boxes(np.array([[300, 4, 900, 36]], np.float32), np.array([1]), np.array([0.9], np.float32))
+    drawn = draw(picture, boxes, NAMES).samples[:40]
+    assert (drawn[8:32, 310:890] == 255).all()
 
 
 def test_maps_tint_their_pixels() -> None:

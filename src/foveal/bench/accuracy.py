@@ -48,7 +48,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class ScorePoint:
-    """One quality of one codec: scores in percent, one for each metric; the interval is the first metric's."""
+    """One quality of one codec: scores in percent, one for each metric; the interval is the first metric's, NaN if there is none."""
 
     quality: float
     bpp: float
@@ -80,7 +80,8 @@ class Delta:
 class Accuracy:
     """All codecs as one network sees them. truths: what it is held against. ceiling: scores of the uncompressed pictures.
 
-    pictures: how many all curves are over; left_out: how many have readings that are not there or failed. draws: of the bootstrap; 0 for too few pictures.
+    pictures: how many all curves are over; left_out: those of which some reading is not there or failed. draws: of the bootstrap;
+    0 for too few pictures. nothing: why there are no scores, and then no curves; None if there are.
     """
 
     task: str
@@ -88,12 +89,13 @@ class Accuracy:
     truths: Truths
     metrics: tuple[Metric, ...]
     pictures: int
-    left_out: int
+    left_out: tuple[str, ...]
     draws: int
     ceiling: tuple[float, ...]
     anchor: str
     curves: tuple[ScoreCurve, ...]
     deltas: tuple[Delta, ...]
+    nothing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,11 @@ def accuracies(
     """
     found: list[Accuracy] = []
     for task, network in dict.fromkeys((one.task, one.network) for one in readings):
-        of_network = [one for one in readings if (one.task, one.network) == (task, network) and one.error is None]
-        choices: tuple[tuple[Truths, Callable[[Reading], Any]], ...] = (
-            ("labels", lambda one: one.labelled),
-            ("agreement", lambda one: one.agreement),
-        )
-        for truths, tally in choices:
-            accuracy = _accuracy(of_network, tally, truths, scoring(task), anchor, draws, seed)
-            if accuracy is not None:
-                found.append(accuracy)
+        of_network = [one for one in readings if (one.task, one.network) == (task, network)]
+        labelled = [one for one in of_network if one.truth_id is not None]
+        if labelled:
+            found.append(_accuracy(labelled, lambda one: one.labelled, "labels", scoring(task), anchor, draws, seed))
+        found.append(_accuracy(of_network, lambda one: one.agreement, "agreement", scoring(task), anchor, draws, seed))
     return tuple(found)
 
 
@@ -136,15 +134,17 @@ def _accuracy(
     anchor: str,
     draws: int,
     seed: int,
-) -> Accuracy | None:
-    cells = {(one.label, one.quality, one.picture): one for one in readings if tally(one) is not None}
-    if not cells:
-        return None
+) -> Accuracy:
+    """readings: of one network, of the pictures that are to be scored; some may have failed."""
+    cells = {(one.label, one.quality, one.picture): one for one in readings if one.error is None and tally(one) is not None}
     settings = sorted({(label, quality) for label, quality, _ in cells}, key=lambda pair: (pair[0], pair[1] or 0))
-    every = sorted({picture for _, _, picture in cells})
-    names = [name for name in every if all((*setting, name) in cells for setting in settings)]
+    every = sorted({one.picture for one in readings})
+    names = [name for name in every if cells and all((*setting, name) in cells for setting in settings)]
+    left_out = tuple(name for name in every if name not in set(names))
+    labels = tuple(dict.fromkeys(one.label for one in readings if one.label != UNCOMPRESSED))
+    blank = Accuracy(readings[0].task, readings[0].network, truths, scoring.metrics, len(names), left_out, 0, (), anchor, (), ())
     if not names:
-        return None
+        return _without_scores(blank, labels, "no picture has a reading of every codec and quality")
     enough = len(names) >= _LEAST_PICTURES
     weights = np.vstack([np.ones((1, len(names)), np.int64), *([draw_weights(len(names), draws, seed)] if enough else [])])
 
@@ -154,38 +154,33 @@ def _accuracy(
 
     ceilings = scores_of(UNCOMPRESSED, None) if (UNCOMPRESSED, None) in settings else np.full((len(weights), 1), np.nan)
     drawn: list[_Drawn] = []
-    for label in dict.fromkeys(one.label for one in readings if one.label != UNCOMPRESSED):
+    for label in labels:
         qualities = tuple(quality for name, quality in settings if name == label and quality is not None)
         if not qualities:
             continue
         rates = np.array([[cells[label, quality, name].bpp or 0.0 for name in names] for quality in qualities])
         scores = np.stack([scores_of(label, quality) for quality in qualities], 1)
         drawn.append(_Drawn(label, qualities, weights @ rates.T / len(names), scores[:, :, 0], scores[0]))
+    if np.isnan(ceilings[0, 0]) and all(np.isnan(one.scores[0]).all() for one in drawn):
+        return _without_scores(blank, labels, scoring.nothing)
     base = next((one for one in drawn if one.label == anchor), None)
-    return Accuracy(
-        readings[0].task,
-        readings[0].network,
-        truths,
-        scoring.metrics,
-        len(names),
-        len(every) - len(names),
-        len(weights) - 1,
-        tuple(float(value) for value in ceilings[0]),
-        anchor,
-        tuple(_curve(one, ceilings[:, 0]) for one in drawn),
-        tuple(_delta(base, one) for one in drawn if one is not base) if base else (),
+    return replace(
+        blank,
+        draws=len(weights) - 1,
+        ceiling=tuple(float(value) for value in ceilings[0]),
+        curves=tuple(_curve(one, ceilings[:, 0]) for one in drawn),
+        deltas=tuple(_delta(base, one) for one in drawn if one is not base) if base else (),
     )
 
 
+def _without_scores(blank: Accuracy, labels: Sequence[str], nothing: str) -> Accuracy:
+    deltas = tuple(Delta(label, None, None, nothing) for label in labels if label != blank.anchor and blank.anchor in labels)
+    return replace(blank, deltas=deltas, nothing=nothing)
+
+
 def _curve(drawn: _Drawn, ceilings: NDArray[np.float64]) -> ScoreCurve:
-    with np.errstate(invalid="ignore"):
-        low, high = (
-            np.nanpercentile(drawn.scores[1:], _EDGES, axis=0)
-            if len(drawn.scores) > 1
-            else np.full((2, len(drawn.qualities)), np.nan)
-        )
     points = tuple(
-        ScorePoint(quality, float(drawn.bpp[0, i]), tuple(map(float, drawn.others[i])), float(low[i]), float(high[i]))
+        ScorePoint(quality, float(drawn.bpp[0, i]), tuple(map(float, drawn.others[i])), *_interval(drawn.scores[1:, i]))
         for i, quality in enumerate(drawn.qualities)
     )
     needed = tuple(_needed(drawn, share * ceilings) for share in SHARES)
@@ -193,6 +188,8 @@ def _curve(drawn: _Drawn, ceilings: NDArray[np.float64]) -> ScoreCurve:
 
 
 def _needed(drawn: _Drawn, wanted: NDArray[np.float64]) -> Estimate | None:
+    if wanted[0] == 0:
+        return None  # every file keeps a score of nothing
     found = _estimate([_rate_for(drawn.bpp[d], drawn.scores[d], float(wanted[d])) for d in range(len(drawn.bpp))])
     if found is not None and not (drawn.scores[0] < wanted[0]).any():
         return replace(found, low=None, high=None, at_most=True)
@@ -216,7 +213,8 @@ def _rate_for(bpp: NDArray[np.float64], scores: NDArray[np.float64], wanted: flo
 
 def _delta(anchor: _Drawn, test: _Drawn) -> Delta:
     if np.ptp(anchor.scores[0]) == np.ptp(test.scores[0]) == 0:
-        return Delta(test.label, None, None, f"all points of {anchor.label} and of {test.label} have one score; lower the rates")
+        why = "score 0" if anchor.scores[0, 0] == test.scores[0, 0] == 0 else "have one score; lower the rates"
+        return Delta(test.label, None, None, f"all points of {anchor.label} and of {test.label} {why}")
     rate, no_rate = _difference(lambda d: _bd(bd_rate(_at(anchor, d), _at(test, d), fit="isotonic")), len(anchor.bpp))
     score, no_score = _difference(lambda d: _bd(bd_quality(_at(anchor, d), _at(test, d), fit="isotonic")), len(anchor.bpp))
     refusals = dict.fromkeys(why for why in (no_rate, no_score) if why is not None)
@@ -255,5 +253,13 @@ def _estimate(values: Sequence[float | None], notes: tuple[str, ...] = ()) -> Es
     share = len(good) / max(1, len(values) - 1)
     if share < _LEAST_DRAWS:
         return Estimate(values[0], None, None, share, notes)
-    low, high = np.percentile(good, _EDGES)
-    return Estimate(values[0], float(low), float(high), share, notes)
+    return Estimate(values[0], *_interval(np.array(good)), share, notes)
+
+
+def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    """The bounds of the middle 95 % of the draws ``(draws,)``; NaN where there are none, or more than a tenth have no figure."""
+    known = drawn[~np.isnan(drawn)]
+    if known.size < max(1.0, _LEAST_DRAWS * drawn.size):
+        return math.nan, math.nan
+    low, high = np.percentile(known, _EDGES)
+    return float(low), float(high)

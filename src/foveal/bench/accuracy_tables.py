@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 from foveal.bench.accuracy import SHARES, Accuracy, Estimate
 from foveal.bench.pages import Plot
 from foveal.bench.plots import Line, draw_png
 from foveal.bench.tables import NONE, Table
 from foveal.metrics.bd import Curve
+from foveal.tasks.wording import counted
+
+_NAMED: Final = 5
+
+
+def remark(accuracy: Accuracy) -> str | None:
+    """What stands in the place of tables and plots where there are no scores; None where there are."""
+    if accuracy.nothing is None:
+        return None
+    pictures = f" in {counted(accuracy.pictures, 'picture')}" if accuracy.pictures else ""
+    return f"{_title(accuracy)}: no scores; {accuracy.nothing}{pictures}.{_left_out(accuracy)}"
 
 
 def plot(accuracy: Accuracy) -> Plot:
@@ -20,9 +34,10 @@ def plot(accuracy: Accuracy) -> Plot:
         for curve in accuracy.curves
     ]
     against = "labels" if accuracy.truths == "labels" else "what it says of the uncompressed picture"
-    title = f"{accuracy.network} against {against}, {accuracy.pictures} pictures"
+    title = f"{accuracy.network} against {against}, {counted(accuracy.pictures, 'picture')}"
     axis = f"{accuracy.task}: {accuracy.metrics[0].title}, %"
-    return Plot(f"{file_stem(accuracy)}.png", title, draw_png(lines, title, axis, level=(accuracy.ceiling[0], "uncompressed")))
+    level = None if math.isnan(accuracy.ceiling[0]) else (accuracy.ceiling[0], "uncompressed")
+    return Plot(f"{file_stem(accuracy)}.png", title, draw_png(lines, title, axis, level=level))
 
 
 def file_stem(accuracy: Accuracy) -> str:
@@ -51,11 +66,11 @@ def table(accuracy: Accuracy) -> Table:
                     notes.append(f"{curve.label}: no interval, only {estimate.share:.0%} of the draws could be compared.")
         needed = (_text(one, ".3f") for one in curve.needed)
         rows.append((curve.label, *figures, *needed))
-    against = "labels" if accuracy.truths == "labels" else "its own results on the uncompressed pictures (agreement)"
-    ceiling = ", ".join(f"{one.title} {value:.2f}" for one, value in zip(accuracy.metrics, accuracy.ceiling, strict=False))
-    left = f" {accuracy.left_out} more pictures lack a reading of some codec and are left out." if accuracy.left_out else ""
+    ceilings = zip(accuracy.metrics, accuracy.ceiling, strict=False)
+    ceiling = ", ".join(f"{one.title} {value:.2f}" for one, value in ceilings if not math.isnan(value))
+    uncompressed = f"Uncompressed: {ceiling} (%)" if ceiling else "Uncompressed: not read"
     return Table(
-        f"{accuracy.task} by {accuracy.network}, against {against}",
+        _title(accuracy),
         (
             "codec",
             f"BD-rate % against {accuracy.anchor}",
@@ -64,7 +79,7 @@ def table(accuracy: Accuracy) -> Table:
         ),
         tuple(rows),
         (
-            f"Uncompressed: {ceiling} (%), {accuracy.pictures} pictures.{left}",
+            f"{uncompressed}, {counted(accuracy.pictures, 'picture')}.{_left_out(accuracy)}",
             f"Fit: isotonic (pool adjacent violators), then pchip of log10 bpp and {metric}. {_intervals(accuracy)} "
             "bpp for 99 %: from which rate on the score is 99 % of the uncompressed; ≤ where the cheapest point measured is that good, "
             "without brackets where too many draws never reach it.",
@@ -76,7 +91,7 @@ def table(accuracy: Accuracy) -> Table:
 def scores(accuracy: Accuracy) -> Table:
     """All points of all curves."""
     rows = [
-        (f"{curve.label} {point.quality:g}", f"{point.bpp:.4f}", *(f"{score:.2f}" for score in point.scores), f"{point.low:.2f} … {point.high:.2f}" if accuracy.draws else NONE)
+        (f"{curve.label} {point.quality:g}", f"{point.bpp:.4f}", *(f"{score:.2f}" for score in point.scores), f"{point.low:.2f} … {point.high:.2f}" if not math.isnan(point.low) else NONE)
         for curve in accuracy.curves
         for point in curve.points
     ]  # fmt: skip
@@ -86,6 +101,18 @@ def scores(accuracy: Accuracy) -> Table:
         tuple(rows),
         (),
     )  # fmt: skip
+
+
+def _title(accuracy: Accuracy) -> str:
+    against = "labels" if accuracy.truths == "labels" else "its own results on the uncompressed pictures (agreement)"
+    return f"{accuracy.task} by {accuracy.network}, against {against}"
+
+
+def _left_out(accuracy: Accuracy) -> str:
+    if not accuracy.left_out:
+        return ""
+    named = ", ".join(accuracy.left_out[:_NAMED]) + (", …" if len(accuracy.left_out) > _NAMED else "")
+    return f" Left out, because some reading failed or is not there: {counted(len(accuracy.left_out), 'picture')} ({named})."
 
 
 def _intervals(accuracy: Accuracy) -> str:

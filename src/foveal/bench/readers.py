@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 UNCOMPRESSED = "uncompressed"
 """The label of readings of the pictures themselves."""
+ON_THE_ORIGINAL = "on the picture itself: "
+"""How the error of a reading begins whose network failed before anything was coded."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class PictureReaders:
         """The reading of a decoded picture; a failure is in its ``error``, with no tally."""
         original = self._original(reader)
         if original.value is None:
-            return replace(blank, error=f"on the picture itself: {original.error}")
+            return replace(blank, error=f"{ON_THE_ORIGINAL}{original.error}")
         try:
             return self._scored(reader, blank, reader.task.analyze(decoded), original.value)
         except Exception as error:

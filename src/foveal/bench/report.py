@@ -13,14 +13,16 @@ from typing import Final, cast
 from foveal.bench import accuracy_tables, tables
 from foveal.bench.accuracy import accuracies
 from foveal.bench.curves import TITLES, Metric, Published, Series, finite_part, read_measured, read_published, series_of
+from foveal.bench.failures import failures_of
 from foveal.bench.pages import Page, Plot, to_html, to_markdown
 from foveal.bench.plots import Line, draw_png
 from foveal.bench.rows import Header, read_rows, select_latest, select_readings
-from foveal.bench.summary import Contender, Summary, bd_table, failures_of, find_contender, time_table
+from foveal.bench.summary import Contender, Summary, bd_table, find_contender, time_table
 from foveal.errors import InputError
 from foveal.media.output import write_whole
 from foveal.metrics.bd import Interpolation
 from foveal.tasks.scorings import scoring
+from foveal.tasks.wording import counted
 
 _PLOTS: Final[tuple[tuple[Metric, str, str], ...]] = (
     ("psnr_rgb", "rd_psnr.png", "PSNR (RGB), dB"),
@@ -73,11 +75,12 @@ def write_report(
     find_contender(series, times_of)
     headers = tuple(header for file in files for header in file.headers)
     pictures = tuple(sorted({row.picture for row in chosen}))
-    notes = (*left_out, *_remarks(headers, series, len(pictures), bool(published)))
     bd, times = bd_table(contenders, base, method), time_table(series, times_of)
     readings = select_readings([reading for file in files for reading in file.readings], chosen)
     accuracy = accuracies(readings, anchor, scoring, draws)
-    failures = failures_of(series, readings)
+    unscored = (text for one in accuracy if (text := accuracy_tables.remark(one)) is not None)
+    notes = (*left_out, *_remarks(headers, series, len(pictures), bool(published)), *unscored)
+    failures = failures_of([row for one in series for row in one.rows], readings)
     summary = Summary(anchor, times_of, method, pictures, bd, times, failures, headers, notes, accuracy)
     chosen_title = title or ("Rate, distortion and accuracy" if accuracy else "Rate and distortion")
     return _write(out, chosen_title, summary, contenders, series)
@@ -92,9 +95,9 @@ def _write(out: Path, title: str, summary: Summary, contenders: Sequence[Contend
     for metric, name, axis in _PLOTS:
         lines = _lines(contenders, metric)
         if lines:
-            caption = f"{title}: {TITLES[metric]}, mean of {len(summary.pictures)} pictures"
+            caption = f"{title}: {TITLES[metric]}, mean of {counted(len(summary.pictures), 'picture')}"
             plots.append(Plot(name, caption, draw_png(lines, caption, axis)))
-    plots += [accuracy_tables.plot(accuracy) for accuracy in summary.accuracy]
+    plots += [accuracy_tables.plot(accuracy) for accuracy in summary.accuracy if accuracy.nothing is None]
     page = _page(title, summary, tuple(plots))
     results: list[Path] = []
     for one in series:
@@ -132,11 +135,12 @@ def _page(title: str, summary: Summary, plots: tuple[Plot, ...]) -> Page:
     words = [tables.runs(summary)]
     if summary.failures:
         words.insert(0, tables.failures(summary))
-    read = [accuracy_tables.table(accuracy) for accuracy in summary.accuracy]
-    points = [accuracy_tables.scores(accuracy) for accuracy in summary.accuracy]
+    scored = [accuracy for accuracy in summary.accuracy if accuracy.nothing is None]
+    read = [accuracy_tables.table(accuracy) for accuracy in scored]
+    points = [accuracy_tables.scores(accuracy) for accuracy in scored]
     return Page(
         title=title,
-        lead=f"{len(summary.pictures)} pictures. Rate is the size of the file on disk, headers included.",
+        lead=f"{counted(len(summary.pictures), 'picture')}. Rate is the size of the file on disk, headers included.",
         notes=summary.notes,
         plots=plots,
         figures=(*read, tables.bd_rates(summary), tables.times(summary), *points),
@@ -170,7 +174,7 @@ def _remarks(headers: Sequence[Header], series: Sequence[Series], pictures: int,
         for metric in metrics:
             count = len(one.pictures(metric))
             if count < pictures and any(other.gives(metric) for other in series):
-                notes.append(f"{one.label}: {TITLES[metric]} at all settings for {count} of {pictures} pictures.")
+                notes.append(f"{one.label}: {TITLES[metric]} at all settings for {count} of {counted(pictures, 'picture')}.")
     return tuple(notes)
 
 
@@ -190,7 +194,9 @@ def _compressai_json(series: Series) -> str | None:
     }
     if series.pictures("ms_ssim") == names:
         results["ms-ssim-rgb"] = [fmean(row.ms_ssim or 0.0 for row in points[index]) for index in kept]
-    description = f"foveal bench, {series.label}: mean over {len(names)} pictures at qualities {_list(series.settings(), kept)}"
+    description = (
+        f"foveal bench, {series.label}: mean over {counted(len(names), 'picture')} at qualities {_list(series.settings(), kept)}"
+    )
     return json.dumps({"name": series.label, "description": description, "results": results}, indent=1) + "\n"
 
 

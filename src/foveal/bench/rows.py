@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from foveal.bench.readings import Reading
 from foveal.errors import InputError
+from foveal.tasks.wording import counted
 
 SCHEMA: Final = 1
 
@@ -161,7 +162,7 @@ def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]
         if row.error is None or key not in kept:
             kept[key] = row
     notes = tuple(
-        f"{label}: {count} rows of another version, other weights or another number of threads left out"
+        f"{label}: {counted(count, 'row')} of another version, other weights or another number of threads left out"
         for label, count in stale.items()
     )
     return tuple(kept.values()), notes

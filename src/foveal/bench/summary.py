@@ -9,7 +9,7 @@ from typing import Final
 
 from foveal.bench.accuracy import Accuracy
 from foveal.bench.curves import METRICS, Metric, Published, Series, finite_part
-from foveal.bench.readings import Reading
+from foveal.bench.failures import Failure
 from foveal.bench.rows import Header
 from foveal.errors import CurveError, SettingsError
 from foveal.metrics.bd import BdRate, Curve, Interpolation, bd_rate
@@ -48,16 +48,6 @@ class TimeRow:
     encode_s: float
     decode_s: float
     pictures: int
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A row, or a reading, that failed. quality: None for the picture itself."""
-
-    picture: str
-    label: str
-    quality: float | None
-    error: str
 
 
 @dataclass(frozen=True)
@@ -115,17 +105,6 @@ def time_table(series: Sequence[Series], anchor: str | None) -> tuple[TimeRow, .
             )
         )
     return tuple(rows)
-
-
-def failures_of(series: Sequence[Series], readings: Sequence[Reading] = ()) -> tuple[Failure, ...]:
-    """The rows that failed, in order, and then the readings."""
-    rows = [
-        Failure(row.picture, row.label, row.quality, row.error) for one in series for row in one.rows if row.error is not None
-    ]
-    read = [
-        Failure(one.picture, f"{one.network} on {one.label}", one.quality, one.error) for one in readings if one.error is not None
-    ]
-    return (*rows, *read)
 
 
 def _bd_cell(anchor: Contender, test: Contender, metric: Metric, method: Interpolation) -> BdCell:

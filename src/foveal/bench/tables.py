@@ -65,13 +65,11 @@ def times(summary: Summary) -> Table:
 
 
 def failures(summary: Summary) -> Table:
-    """The rows that failed."""
+    """The rows and readings that failed."""
     return Table(
-        f"{len(summary.failures)} failed",
+        f"{sum(failure.count for failure in summary.failures)} failed",
         ("codec", "picture", "quality", "error"),
-        tuple(
-            (row.label, row.picture, NONE if row.quality is None else f"{row.quality:g}", row.error) for row in summary.failures
-        ),
+        tuple((one.label, one.where, NONE if one.quality is None else f"{one.quality:g}", one.what) for one in summary.failures),
         (),
     )
 

@@ -55,7 +55,11 @@ def bench(
         ),
     ] = None,
     leave_out: Annotated[
-        bool, typer.Option("--leave-out", help="Allow pictures without a label, and labels without a picture.")
+        bool,
+        typer.Option(
+            "--leave-out",
+            help="Allow pictures without a label or of a class that the network does not have, and labels without a picture.",
+        ),
     ] = False,
     sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only N of the pictures, evenly spaced.")] = None,
     draws: Annotated[
@@ -87,7 +91,7 @@ def bench(
     from foveal.bench.report import write_report
     from foveal.bench.run import run_bench
     from foveal.cli.bench_readers import ReadersAsked, bench_pictures, open_readers
-    from foveal.cli.bench_show import bench_json, bench_lines, choose_anchor, failed_text, published_files, row_progress
+    from foveal.cli.bench_show import bench_json, bench_lines, choose_anchor, failed_lines, published_files, row_progress
 
     runs = parse_codecs(codecs, parse_qualities(qualities))
     every, found = bench_pictures(pictures, sample)
@@ -101,7 +105,7 @@ def bench(
     files = [done.path, *(folder / "rows.jsonl" for folder in also or ())]
     report = write_report(files, out, draws=draws, anchor=anchor or choose_anchor(runs), published=curves, measured=measured)
     print(bench_json(done, report) if as_json else bench_lines(done, report))
-    for row in done.failed:
-        print(f"error: {failed_text(row)}", file=sys.stderr)
+    for line in failed_lines(done.failed):
+        print(f"error: {line}", file=sys.stderr)
     if done.failed:
         raise typer.Exit(1)

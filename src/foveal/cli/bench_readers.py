@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foveal.bench.pictures import find_pictures, picture_names
-from foveal.errors import SettingsError
+from foveal.errors import LabelError, SettingsError
 
 if TYPE_CHECKING:
     from foveal.bench.readers import Reader
     from foveal.tasks.labels.labelled_set import LabelledSet
+    from foveal.tasks.pixel import PixelTask
+    from foveal.tasks.results import Truth
 
 
 @dataclass(frozen=True)
 class ReadersAsked:
     """tasks: only these, and every one of them must have a network. networks, labels: as spelled.
 
-    leave_out: pictures without a label are scored by agreement alone, and labels without a picture do not count.
+    leave_out: pictures without a label, or of a class that the network does not have, are scored by agreement alone, and labels
+    without a picture do not count.
     """
 
     tasks: tuple[str, ...]
@@ -57,11 +60,10 @@ def open_readers(
 
     Raises:
         SettingsError: a task without a network, or a network or labels of a task that is not among those asked for.
-        NetworkError, LabelError: a network or labels that cannot be opened.
+        NetworkError, LabelError: a network or labels that cannot be opened, or whose classes do not match.
     """
     from foveal.bench.readers import Reader, network_id
     from foveal.tasks.builtin import BUILTIN
-    from foveal.tasks.labels.labelled_set import NetworkTruths
     from foveal.tasks.opening import open_task
     from foveal.tasks.scorings import SCORINGS
 
@@ -86,8 +88,18 @@ def open_readers(
     readers: list[Reader] = []
     for task in tasks:
         known = labels.get(task.scoring.name)
-        readers.append(Reader(task, network_id(task), NetworkTruths(known, task.classes, names) if known else {}))
+        readers.append(Reader(task, network_id(task), _truths(asked, known, task, names) if known else {}))
     return tuple(readers)
+
+
+def _truths(asked: ReadersAsked, labels: LabelledSet, task: PixelTask, names: Mapping[Path, str]) -> Mapping[str, Truth]:
+    from foveal.tasks.labels.labelled_set import NetworkTruths
+
+    try:
+        return NetworkTruths(labels, task.classes, names, leave_out=asked.leave_out)
+    except LabelError as error:
+        own = "" if asked.labels else "; a data set that foveal knows brings its labels: copied elsewhere, the pictures have none"
+        raise LabelError(f"{task.label}: {error}{own}") from error
 
 
 def _labels(asked: ReadersAsked, folder: Path, pictures: Sequence[Path], tasks: set[str]) -> Mapping[str, LabelledSet]:

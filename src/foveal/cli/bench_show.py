@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveal.bench.accuracy import Estimate
+from foveal.bench.failures import failures_of
 from foveal.bench.plan import CodecRun
 from foveal.bench.readings import Reading
 from foveal.bench.report import Report
@@ -15,6 +16,7 @@ from foveal.bench.rows import Row
 from foveal.bench.run import OnRow, RunSummary
 from foveal.cli.show import json_line
 from foveal.errors import InputError
+from foveal.tasks.wording import counted
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,11 @@ def row_progress() -> Generator[OnRow]:
         yield on_row
 
 
-def failed_text(record: Row | Reading) -> str:
-    """Such as ``jpeg 7.png quality 40: why``."""
-    reader = f"{record.network} on " if isinstance(record, Reading) else ""
-    at = "" if record.quality is None else f" quality {record.quality:g}"
-    return f"{reader}{record.label} {record.picture}{at}: {record.error}"
+def failed_lines(failed: Sequence[Row | Reading]) -> list[str]:
+    """A line for each cause, such as ``jpeg 7.png quality 40: why``."""
+    rows = [record for record in failed if isinstance(record, Row)]
+    causes = failures_of(rows, [record for record in failed if isinstance(record, Reading)])
+    return [f"{one.label} {one.where}{'' if one.quality is None else f' quality {one.quality:g}'}: {one.what}" for one in causes]
 
 
 def bench_json(done: RunSummary, report: Report) -> str:
@@ -108,7 +110,7 @@ def bench_json(done: RunSummary, report: Report) -> str:
 def bench_lines(done: RunSummary, report: Report) -> str:
     """Such as ``96 rows measured, 0 reused, 0 failed``, the BD-rates, and where the report is."""
     about = _summary(done, report)
-    lines = [f"{about.measured} rows measured, {about.reused} reused, {about.failed} failed"]
+    lines = [f"{counted(about.measured, 'row')} measured, {about.reused} reused, {about.failed} failed"]
     for figure in about.bd_rates:
         if figure.metric == "psnr_rgb":
             found = f"{figure.percent:+.1f} %" if figure.percent is not None else f"none: {figure.refusal}"

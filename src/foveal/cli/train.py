@@ -30,7 +30,11 @@ def train(
         Path, typer.Option(metavar="DIR", help="The folder of this run: checkpoints, weights and log. A run in it goes on.")
     ],
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The photographs to train on. May be left out to --export a run as it is.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="What to train on: photographs, or for a network such as camvid-segment its folder of scenes. May be left out to --export a run as it is.",
+        ),
     ] = None,
     minutes: Annotated[
         float, typer.Option(min=0, metavar="M", help="Stop after M minutes. Default: when the recipe's steps are done.")
@@ -49,14 +53,20 @@ def train(
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Then freeze the averaged weights to what the codec loads, and write them to DIR."),
+        typer.Option(
+            metavar="DIR", help="Then freeze the averaged weights to what the codec or the network loads, and write them to DIR."
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="The exported file's name. Default: the recipe's.")] = None,
     photos: Annotated[
-        str, typer.Option(metavar="TEXT", help="For the card of exported weights: what they were trained on.")
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="For the card of exported weights: what they were trained on, photographs or scenes, in words; --data names the folder.",
+        ),
     ] = "not said",
     terms: Annotated[
-        str, typer.Option(metavar="TEXT", help="For the card: on what terms those photographs may be used.")
+        str, typer.Option(metavar="TEXT", help="For the card: on what terms those pictures may be used.")
     ] = "not said",
     preset: Annotated[
         str | None,
@@ -75,7 +85,7 @@ def train(
     """Train a learned codec, or a network that reads pictures, by a recipe; resume a run, or export one.
 
     Photographs are all pictures in DIR that the recipe's pattern takes (any, by the recipes that come with foveal);
-    for camvid-segment DIR is CamVid, with the folders train, train_labels, val and val_labels.
+    for camvid-segment DIR is CamVid, with pictures in train and val, and masks of the same names in train_labels and val_labels (docs/tasks.md).
     A line a minute tells how it goes; with --json it goes to standard error, and one object at the end says what was done. Stop with Ctrl-C or --minutes: the same command goes on from the last checkpoint.
     """
     if data is None and export is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from foveal.batch import BatchJob, BatchPlan, Failure, plan_batch, settings_digest
 from foveal.batch_log import read_log
 from foveal.codecs.registry import all_codecs
-from foveal.errors import InputError, NetworkError
+from foveal.errors import InputError, NetworkError, PictureError
 from foveal.files import read_any
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import picture_bytes, write_picture
@@ -23,6 +23,8 @@ from foveal.tasks.opening import open_task
 from foveal.tasks.overlay import draw
 from foveal.tasks.pixel import PixelTask
 from foveal.tasks.results import Result
+
+FileBytes = bytes | bytearray | memoryview
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,32 @@ def check_task(opened: PixelTask, wanted: str | None) -> PixelTask:
     return opened
 
 
-def analyze_picture(picture: Picture | str | Path, task: PixelTask, limits: Limits = DEFAULT_LIMITS) -> Result:
-    """What the network says of a picture, or of a file that foveal reads or decodes."""
-    if not isinstance(picture, Picture):
-        picture = read_any(read_source(str(picture), limits), limits)
-    return task.analyze(picture)
+def analyze_picture(picture: Picture | str | Path | FileBytes, task: PixelTask, limits: Limits = DEFAULT_LIMITS) -> Result:
+    """What the network says of a picture, or of a file that foveal reads or decodes: its name or its bytes.
+
+    Raises:
+        PictureError: it is neither. FovealError: the file cannot be read, or the network fails.
+    """
+    match picture:
+        case Picture():
+            return task.analyze(picture)
+        case str() | Path():
+            return task.analyze(_read(str(picture), limits))
+        case bytes() | bytearray() | memoryview():
+            limits.check_payload(memoryview(picture).nbytes)
+            return task.analyze(read_any(bytes(picture), limits))
+        case _:
+            raise PictureError(
+                f"a {type(picture).__name__} is no picture; a foveal.Picture of uint8 samples is needed, or the name or the bytes of a file"
+            )
+
+
+def _read(source: str, limits: Limits) -> Picture:
+    """The picture in a file, or in standard input for ``-``. Raises as ``read_source`` and ``read_any``; InputError: nothing comes in."""
+    data = read_source(source, limits)
+    if source == PIPE and not data:
+        raise InputError("standard input is empty; pipe a picture into it, or name a file in the place of -")
+    return read_any(data, limits)
 
 
 def analyze_file(source: str, task: PixelTask, request: AnalyzeRequest, *, overwrite: bool = False) -> AnalyzeReport:
@@ -84,7 +107,7 @@ def analyze_file(source: str, task: PixelTask, request: AnalyzeRequest, *, overw
     """
     if request.overlay is not None:
         _check_overlay(source, request.overlay, overwrite)
-    picture = read_any(read_source(source, request.limits), request.limits)
+    picture = _read(source, request.limits)
     start = time.perf_counter()
     result = task.analyze(picture)
     analyze_s = time.perf_counter() - start

@@ -38,10 +38,12 @@ class Scoring(ABC, Generic[R, T, Y]):
     pictures. So the pictures can be drawn again (a bootstrap) without running a network again.
 
     name: ``classify``, ``detect``, ``segment`` or ``pose``. metrics: the first is the one that curves are drawn of.
+    nothing: why there is no score, where scores are NaN.
     """
 
     name: str
     metrics: tuple[Metric, ...]
+    nothing: str
 
     @abstractmethod
     def truth_of(self, result: R) -> T:

@@ -29,6 +29,7 @@ class Classify(Scoring[ClassScores, ClassLabel, ClassTally]):
 
     name = "classify"
     metrics = (Metric("top1", "top-1"), Metric("top5", "top-5"))
+    nothing = "no labelled class"
 
     def truth_of(self, result: ClassScores) -> ClassLabel:
         return ClassLabel(int(np.argmax(_numbers(result))))

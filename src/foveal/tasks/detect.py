@@ -38,6 +38,7 @@ class Detect(Scoring[Boxes, TrueBoxes, DetectTally]):
 
     name = "detect"
     metrics = (Metric("ap", "AP"), Metric("ap50", "AP50"), Metric("ap75", "AP75"))
+    nothing = "no object to find"
 
     def truth_of(self, result: Boxes) -> TrueBoxes:
         sure = result.scores >= SURE

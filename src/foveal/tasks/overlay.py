@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Sequence
 from typing import Final, final
 
@@ -12,16 +13,19 @@ from PIL import Image, ImageDraw, ImageFont
 from foveal.picture import Picture
 from foveal.tasks.results import VOID, Boxes, ClassMap, ClassScores, Joints, Result
 from foveal.tasks.vocabulary import Vocabulary
+from foveal.tasks.wording import counted
 
 Color = tuple[int, int, int]
+Place = tuple[float, float, float, float]
 
 SURE: Final = 0.3
 """Objects of a lower score are not drawn, nor listed for a person, unless a number of them is asked for."""
 SEEN: Final = 0.2
 """Joints of a lower score are not drawn."""
 _LEAST: Final = 480  # a picture of a shorter long side is enlarged, so that names can be read on it
-_PANEL: Final = 320  # and is given so much width for the lines below it
+_PANEL: Final = 320  # and the list is so wide at least
 _LINES: Final = 12
+_SCORES: Final = 3  # of a class in the list
 _LIMBS: Final = (
     ("ankle", "knee"), ("knee", "hip"), ("hip", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist"), ("eye", "ear"),
 )  # fmt: skip
@@ -38,7 +42,8 @@ def color_of(index: int) -> Color:
 
 
 def draw(picture: Picture, result: Result, classes: Vocabulary, top: int | None = None) -> Picture:
-    """The picture, enlarged if it is small, with what was found: boxes, tinted classes or joints, and a list below it.
+    """The picture, enlarged if it is small, with what was found: boxes, tinted classes or joints, and a list below it; beside it if the
+    picture is narrower than the list.
 
     top: how many classes or objects at most; else five classes, and the objects of a score of ``SURE`` or more. Alpha is left out.
     """
@@ -71,43 +76,66 @@ class _Canvas:
         self.font = ImageFont.load_default(max(middle / 32, 13))
         self.pen = ImageDraw.Draw(self.image)
         self._lines: list[tuple[Color | None, str]] = []
+        self._tags: list[Place] = []
 
     def line(self, text: str, color: Color | None = None) -> None:
-        """A line for the list below the picture, behind a patch of a colour."""
+        """A line for the list, behind a patch of a colour."""
         self._lines.append((color, text))
 
-    def label(self, x: float, y: float, text: str, color: Color) -> bool:
-        """A text on a patch of a colour, above y if there is room, inside the picture in any case; False if it is larger than that."""
+    def list_classes(self, lines: Sequence[tuple[str, Color]]) -> None:
+        """The first of the lines for the list, and how many more there are."""
+        for text, color in lines[:_LINES]:
+            self.line(text, color)
+        if len(lines) > _LINES:
+            self.line(f"and {counted(len(lines) - _LINES, 'more class', 'more classes')}")
+
+    def tag(self, box: Place, text: str, color: Color) -> None:
+        """A text on a patch of a colour at a corner of a box, inside the picture; none where it would lie on another tag or hide a
+        third of the picture's height: the list has it too.
+        """
         left, top, right, bottom = self.pen.textbbox((0, 0), text, font=self.font)
-        width, height = right - left + 2 * self.unit, bottom - top + 2 * self.unit
-        if width > self.image.width or height > self.image.height:
-            return False
-        x = min(max(x, 0), self.image.width - width)
-        y = y - height if y >= height else min(y, self.image.height - height)
-        self.pen.rectangle((x, y, x + width, y + height), fill=color)
-        self.pen.text((x + self.unit - left, y + self.unit - top), text, fill=_ink_on(color), font=self.font)
-        return True
+        width, height = math.ceil(right - left) + 2 * self.unit, math.ceil(bottom - top) + 2 * self.unit
+        if width > self.image.width or 3 * height > self.image.height:
+            return
+        x0, y0, x1, y1 = (round(side) for side in box)  # between pixels Pillow cuts letters off at the picture's border
+        for y in (y0 - height, max(y0, 0), y1, y1 - height):
+            for x in (x0, x1 - width):
+                x = min(max(x, 0), self.image.width - width)
+                place = (x, y, x + width, y + height)
+                if 0 <= y <= self.image.height - height and not any(_overlap(place, other) for other in self._tags):
+                    self._tags.append(place)
+                    self.pen.rectangle(place, fill=color)
+                    self.pen.text((x + self.unit - left, y + self.unit - top), text, _ink_on(color), self.font)
+                    return
 
     def finished(self) -> Picture:
-        """The picture with the list below it."""
+        """The picture with the list below it, or beside it where the picture is narrower than the list."""
         if not self._lines:
             return Picture(np.array(self.image))
         box = self.pen.textbbox((0, 0), "Ag|", font=self.font)
         step = round((box[3] - box[1]) * 1.5) + 1
         whole = max(int(max(self.pen.textlength(text, font=self.font) for _, text in self._lines)) + 3 * step, _PANEL)
-        columns = max(min(self.image.width // whole, len(self._lines)), 1)
+        width, height = self.image.size
+        beside = width < whole and len(self._lines) * step + step // 2 <= height
+        columns = 1 if beside else max(min(width // whole, len(self._lines)), 1)
         rows = -(-len(self._lines) // columns)
-        sheet = Image.new("RGB", (max(self.image.width, whole), self.image.height + rows * step + step // 2), (24, 24, 24))
+        left, top = (width, 0) if beside else (0, height)
+        size = (width + whole, height) if beside else (max(width, whole), height + rows * step + step // 2)
+        sheet = Image.new("RGB", size, (24, 24, 24))
         sheet.paste(self.image)
         pen = ImageDraw.Draw(sheet)
         for number, (color, text) in enumerate(self._lines):
             column, row = divmod(number, rows)
-            x, y = column * whole + step // 2, self.image.height + row * step + step // 4
+            x, y = left + column * whole + step // 2, top + row * step + step // 4
             if color is not None:
                 pen.rectangle((x, y + step // 8, x + step // 2, y + step - step // 4), fill=color)
                 x += step
             pen.text((x, y), text, fill=(240, 240, 240), font=self.font)
         return Picture(np.array(sheet))
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _ink_on(color: Color) -> Color:
@@ -133,16 +161,20 @@ def _draw_boxes(canvas: _Canvas, result: Boxes, classes: Vocabulary, top: int | 
     for number in reversed(chosen):  # the surest lie on top
         x0, y0, x1, y1 = (float(side) for side in places[number])
         canvas.pen.rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=color_of(int(result.classes[number])), width=canvas.unit)
-    unnamed: list[tuple[str, Color]] = []
-    for number in reversed(chosen):
-        index, (x, y, _, _) = int(result.classes[number]), (float(side) for side in places[number])
-        text, color = f"{classes.names[index]} {result.scores[number]:.2f}", color_of(index)
-        if not canvas.label(x, y, text, color):
-            unnamed.append((text, color))
-    for text, color in unnamed[::-1][:_LINES]:
-        canvas.line(text, color)
+    listed: dict[int, list[str]] = {}
+    for number in chosen:  # after all boxes, so that none lies over a name; the surest choose their places first
+        index, score = int(result.classes[number]), f"{result.scores[number]:.2f}"
+        x0, y0, x1, y1 = (float(side) for side in places[number])
+        canvas.tag((x0, y0, x1, y1), f"{classes.names[index]} {score}", color_of(index))
+        listed.setdefault(index, []).append(score)
+    canvas.list_classes([(f"{classes.names[index]} {_first(scores)}", color_of(index)) for index, scores in listed.items()])
     if not chosen:
         canvas.line("no object is sure enough")
+
+
+def _first(scores: Sequence[str]) -> str:
+    more = f" and {len(scores) - _SCORES} more" if len(scores) > _SCORES else ""
+    return ", ".join(scores[:_SCORES]) + more
 
 
 def _draw_map(canvas: _Canvas, result: ClassMap, classes: Vocabulary) -> None:
@@ -152,12 +184,14 @@ def _draw_map(canvas: _Canvas, result: ClassMap, classes: Vocabulary) -> None:
     tint = Image.fromarray(colors[result.classes]).resize(canvas.image.size, Image.Resampling.NEAREST)
     canvas.image.paste(Image.blend(canvas.image, tint, 0.5))
     found, counts = np.unique(result.classes.astype(np.int64), return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_LINES]
+    order = np.argsort(-counts, kind="stable")
     numbers: list[int] = found[order].tolist()
+    lines: list[tuple[str, Color]] = []
     for index, count in zip(numbers, counts[order].tolist(), strict=True):
         name = "no class" if index == VOID else classes.names[index]
         red, green, blue = (int(part) for part in colors[index])
-        canvas.line(f"{name} {count / result.classes.size:.1%}", (red, green, blue))
+        lines.append((f"{name} {count / result.classes.size:.1%}", (red, green, blue)))
+    canvas.list_classes(lines)
 
 
 def _draw_joints(canvas: _Canvas, result: Joints, classes: Vocabulary) -> None:

@@ -49,6 +49,7 @@ class Pose(Scoring[Joints, Joints, JointTally]):
 
     name = "pose"
     metrics = (Metric("pck50", "PCK@0.5"), Metric("pck20", "PCK@0.2"))
+    nothing = "no person whose torso is visible"
 
     def __init__(self, classes: Vocabulary) -> None:
         self._count = len(classes)

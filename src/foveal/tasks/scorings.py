@@ -49,7 +49,7 @@ def adapt(truth: Truth, source: Vocabulary, target: Vocabulary) -> Truth:
     """
     if isinstance(truth, Joints):
         return _adapt_joints(truth, source, target)
-    table = np.arange(len(source)) if source.names == target.names else conversion(source, target)
+    table = _table(source, target)
     if isinstance(truth, ClassLabel):
         return _adapt_class(truth, source, target, table)
     _check_range(truth.classes, source, lowest=VOID if isinstance(truth, ClassMap) else 0)
@@ -60,14 +60,31 @@ def adapt(truth: Truth, source: Vocabulary, target: Vocabulary) -> Truth:
     return TrueBoxes(truth.corners[kept], classes[kept], truth.crowd[kept])
 
 
+def foreign_classes(source: Vocabulary, target: Vocabulary) -> frozenset[int]:
+    """The classes of labels that are none of a network's: pictures of them cannot be scored.
+
+    Raises:
+        LabelError: no name is shared.
+    """
+    table = _table(source, target)
+    return frozenset(index for index in range(len(source)) if _is_foreign(index, table, source, target))
+
+
+def _table(source: Vocabulary, target: Vocabulary) -> NDArray[np.int64]:
+    return np.arange(len(source)) if source.names == target.names else conversion(source, target)
+
+
+def _is_foreign(index: int, table: NDArray[np.int64], source: Vocabulary, target: Vocabulary) -> bool:
+    return table[index] in (VOID, target.background) and source.background != index
+
+
 def _adapt_class(truth: ClassLabel, source: Vocabulary, target: Vocabulary, table: NDArray[np.int64]) -> ClassLabel:
     _check_range(np.array([truth.index]), source, lowest=0)
-    index = int(table[truth.index])
-    if index in (VOID, target.background) and source.background != truth.index:
+    if _is_foreign(truth.index, table, source, target):
         raise LabelError(
             f"the class {source.names[truth.index]!r} of the label is none of the network's ({target.name}); leave such pictures out"
         )
-    return ClassLabel(index)
+    return ClassLabel(int(table[truth.index]))
 
 
 def _adapt_joints(truth: Joints, source: Vocabulary, target: Vocabulary) -> Joints:

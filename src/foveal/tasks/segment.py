@@ -36,6 +36,7 @@ class Segment(Scoring[ClassMap, ClassMap, ConfusionTally]):
 
     name = "segment"
     metrics = (Metric("miou", "mIoU"), Metric("pixel_accuracy", "pixel accuracy"))
+    nothing = "no pixel of a known class"
 
     def truth_of(self, result: ClassMap) -> ClassMap:
         return result

@@ -57,10 +57,11 @@ def conversion(source: Vocabulary, target: Vocabulary) -> NDArray[np.int64]:
         LabelError: the two share no name but the background's.
     """
     fallback = VOID if target.background is None else target.background
-    found = [target.index(name) for name in source.names]
+    indices = {_plain(name): number for number, name in reversed([*enumerate(target.names)])}
+    found = [indices.get(_plain(name)) for name in source.names]
     if not any(index not in (None, target.background) for index in found):
         raise LabelError(
-            f"labels of {source.name} ({', '.join(source.names[:4])}, …) and a network of {target.name} ({', '.join(target.names[:4])}, …) share no name"
+            f"labels of {source.name} ({', '.join(source.names[:4])}, …) and a network of {target.name} ({', '.join(target.names[:4])}, …) share no name; call the classes what the network calls them, or take another network"
         )
     return np.array([fallback if index is None else index for index in found], np.int64)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import final
 
 from foveal.errors import LabelError
-from foveal.tasks.results import Truth
-from foveal.tasks.scorings import adapt
+from foveal.tasks.results import ClassLabel, Truth
+from foveal.tasks.scorings import adapt, foreign_classes
 from foveal.tasks.vocabulary import Vocabulary
+from foveal.tasks.wording import counted
 
 
 class LaterTruth(ABC):
@@ -54,11 +55,26 @@ class LabelledSet:
 
 @final
 class NetworkTruths(Mapping[str, Truth]):
-    """The labels of a set in the classes of a network, by the pictures' names in a bench; read and adapted when asked for."""
+    """The labels of a set in the classes of a network, by the pictures' names in a bench; read and adapted when asked for.
 
-    def __init__(self, labels: LabelledSet, target: Vocabulary, names: Mapping[Path, str]) -> None:
+    leave_out: the labels of pictures whose class the network does not have are left out.
+
+    Raises:
+        LabelError: labels and network share no name, or, without ``leave_out``, pictures are of classes that it does not have.
+    """
+
+    def __init__(self, labels: LabelledSet, target: Vocabulary, names: Mapping[Path, str], *, leave_out: bool = False) -> None:
         self._labels, self._target = labels, target
-        self._pictures = {names[picture]: picture for picture in labels.pictures if picture in names}
+        foreign = foreign_classes(labels.vocabulary, target)
+        known = {names[picture]: picture for picture in labels.pictures if picture in names}
+        indices = {name: _class_of(labels.by_picture[picture]) for name, picture in known.items()}
+        strange = {name: index for name, index in indices.items() if index in foreign}
+        if strange and not leave_out:
+            name, index = next(iter(strange.items()))
+            raise LabelError(
+                f"{labels.name}: {len(strange)} of {counted(len(known), 'picture')} are of classes that are none of the network's ({target.name}), such as {name} of {labels.vocabulary.names[index]!r}; leave them out, or allow it with leave_out (--leave-out)"
+            )
+        self._pictures = {name: picture for name, picture in known.items() if name not in strange}
 
     def __getitem__(self, name: str) -> Truth:
         return adapt(self._labels.truth(self._pictures[name]), self._labels.vocabulary, self._target)
@@ -68,3 +84,7 @@ class NetworkTruths(Mapping[str, Truth]):
 
     def __len__(self) -> int:
         return len(self._pictures)
+
+
+def _class_of(label: Truth | LaterTruth) -> int | None:
+    return label.index if isinstance(label, ClassLabel) else None

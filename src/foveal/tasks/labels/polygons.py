@@ -30,13 +30,17 @@ class Region:
 @final
 @dataclass(frozen=True)
 class Regions(LaterTruth):
-    """The objects of a picture of that size as a class map. Smaller ones lie over larger ones; the rest is class ``background``."""
+    """The objects of a picture of that size as a class map. Smaller ones lie over larger ones; the rest is class ``background``.
+
+    runs_size: width and height that run lengths are of, None for the picture's; a pixel takes what lies at its centre.
+    """
 
     source: Path
     width: int
     height: int
     regions: tuple[Region, ...]
     background: int
+    runs_size: tuple[int, int] | None = None
 
     def read(self) -> ClassMap:
         classes = np.full((self.height, self.width), self.background, np.int16)
@@ -50,22 +54,26 @@ class Regions(LaterTruth):
             from pycocotools import mask as coco
         except ImportError as error:
             raise MissingDependencyError("outlines are filled by pycocotools: pip install pycocotools") from error
+        width, height = (self.width, self.height) if region.polygons else self.runs_size or (self.width, self.height)
         try:
             if isinstance(region.runs, str):
-                coded: Any = {"size": [self.height, self.width], "counts": region.runs.encode("ascii")}
+                coded: Any = {"size": [height, width], "counts": region.runs.encode("ascii")}
             elif region.runs:
-                if sum(region.runs) != self.height * self.width:
-                    raise ValueError(f"run lengths of {sum(region.runs)} pixels in {self.width}x{self.height}")
-                coded = coco.frPyObjects(
-                    {"size": [self.height, self.width], "counts": list(region.runs)}, self.height, self.width
-                )
+                if sum(region.runs) != height * width:
+                    raise ValueError(f"run lengths of {sum(region.runs)} pixels in {width}x{height}")
+                coded = coco.frPyObjects({"size": [height, width], "counts": list(region.runs)}, height, width)
             else:
-                coded = coco.merge(coco.frPyObjects([list(p) for p in region.polygons], self.height, self.width))
+                coded = coco.merge(coco.frPyObjects([list(p) for p in region.polygons], height, width))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # its arrays are of before NumPy 2
-                return coco.decode(coded).astype(bool)
+                mask = coco.decode(coded).astype(bool)
         except (ValueError, TypeError, UnicodeEncodeError) as error:
             raise LabelError(f"{self.source}: an object of class {region.index} cannot be filled: {error}") from error
+        if (width, height) == (self.width, self.height):
+            return mask
+        rows = (np.arange(self.height) * 2 + 1) * height // (2 * self.height)
+        columns = (np.arange(self.width) * 2 + 1) * width // (2 * self.width)
+        return mask[rows[:, None], columns]
 
 
 def with_background(classes: Vocabulary) -> tuple[Vocabulary, int]:

@@ -39,7 +39,8 @@ def read_yolo(spelled: LabelSpelling, pictures: Sequence[Path], leave_out: bool,
     An empty file is a picture without objects. A picture without a file is one that nobody labelled, unless ``absent-is-empty`` is said.
 
     Raises:
-        LabelError: a line that is neither, numbers outside 0..1, a class that has no name, or boxes where outlines are needed.
+        LabelError: a line that is neither, numbers outside 0..1, an object without width or height, a class that has no name, or
+            boxes where outlines are needed.
     """
     names = class_names(spelled.names, limits) if spelled.names else names_beside(spelled.path, limits)
     if names is None:
@@ -89,6 +90,11 @@ def _lines(path: Path, classes: int, limits: Limits) -> list[_Line]:
         outside = [value for value in values if not (math.isfinite(value) and -_SLACK <= value <= 1 + _SLACK)]
         if outside or (len(values) == 4 and min(values[2:]) < 0):
             raise LabelError(f"{where}: {(outside or values)[0]}; numbers are parts of the picture's size, 0..1")
+        width, height = values[2:] if len(values) == 4 else (max(side) - min(side) for side in (values[::2], values[1::2]))
+        if not width or not height:
+            raise LabelError(
+                f"{where}: an object of width {width:g} and height {height:g}; one without area cannot be found: delete the line, or mend it"
+            )
         found.append(_Line(index, values))
     return found
 
