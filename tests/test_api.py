@@ -16,6 +16,7 @@ from foveal.picture import Picture
 
 NAMES = [info.name for info in foveal.all_codecs()]
 CASES = [(info.name, suffix) for info in foveal.all_codecs() for suffix in info.suffixes]
+READERS = {"kvazaar": "hevc"}  # a second encoder of a format; the format's first codec knows its files and reads them
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
@@ -23,9 +24,10 @@ def test_every_codec_and_suffix_is_known_by_its_first_bytes(name: str, suffix: s
     small = Picture(np.ascontiguousarray(photo.samples[:64, :96]))
     preset = "faster" if name == "vvc" else None
     data = foveal.encode(small, codec=name, quality=80, suffix=suffix, preset=preset)
-    assert codec_of(data).info.name == name
+    reader = READERS.get(name, name)
+    assert codec_of(data).info.name == reader
     described = foveal.info(data)
-    assert (described.codec, described.width, described.height, described.bytes) == (name, 96, 64, len(data))
+    assert (described.codec, described.width, described.height, described.bytes) == (reader, 96, 64, len(data))
     assert psnr_rgb_db(small, foveal.decode(data)) > 26
 
 
@@ -50,8 +52,8 @@ def test_a_crop_and_a_partial_file(photo: Picture) -> None:
             foveal.decode(data, crop=crop)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="gdn has 1 band"):
         foveal.decode(data, bands=2)
-    with pytest.raises(SettingsError, match="gdn has no importance map"):
-        foveal.encode(small, codec="gdn", importance=np.ones((2, 2), np.float32))
+    with pytest.raises(SettingsError, match="hyperprior has no importance map"):
+        foveal.encode(small, codec="hyperprior", importance=np.ones((2, 2), np.float32))
     with pytest.raises(SettingsError, match="hold_rate without"):
         foveal.encode(small, codec="gdn", hold_rate=True)
     with pytest.raises(SettingsError, match="hold_rate with a target"):
@@ -74,6 +76,7 @@ def test_ids_are_frozen() -> None:
         "hevc": 69,
         "av1": 70,
         "vvc": 71,
+        "kvazaar": 72,
     }
 
 

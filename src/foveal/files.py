@@ -7,11 +7,13 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, Region
+from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, Region
+from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Encoded, Target, encode_to_target
 from foveal.container.format import SIGNATURE
 from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
+from foveal.guidance.reader import Machine, Search, check_machine, for_reader
 from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.metrics.rate import bpp
@@ -26,7 +28,9 @@ _PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
 class EncodeRequest:
     """How to encode. background: R, G, B to lay a transparent picture over. verify: decode before anything is replaced.
 
-    importance: the file of an importance map, or a folder of maps in which a picture has the one of its own stem.
+    importance: the file of an importance map, or a folder of maps in which a picture has the one of its own stem; it makes the
+    guide of ``settings``. hold_rate: the file is as large as one without the map at the same quality.
+    machine: whom the file is for, None for a person.
     """
 
     codec: str
@@ -36,6 +40,14 @@ class EncodeRequest:
     verify: bool = False
     limits: Limits = DEFAULT_LIMITS
     importance: str | None = None
+    hold_rate: bool = False
+    machine: Machine | None = None
+
+    def check_machine(self, info: CodecInfo) -> None:
+        """Raises SettingsError if a file for a machine is asked for that cannot be."""
+        if self.machine is not None:
+            mapped = self.importance is not None or self.settings.guide is not None
+            check_machine(self.machine, info, mapped=mapped, hold_rate=self.hold_rate)
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class EncodeReport:
     """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included.
 
     importance: the file of the importance map that it was coded with; None if the file holds none, as where it moved nothing.
+    tasks, search: of the machine that the file is for; None for a person.
     """
 
     input: str
@@ -79,6 +92,8 @@ class EncodeReport:
     passes: int = 1
     psnr_db: float | None = None
     importance: str | None = None
+    tasks: tuple[str, ...] | None = None
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -108,13 +123,14 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
 
     Without ``overwrite`` a file is not replaced by its own coded form (InputError).
     """
-    _check_target(source, target, overwrite)
+    check_place(source, target, overwrite)
+    codec, machine = codec_by_name(request.codec), request.machine
+    request.check_machine(codec.info)
     importance = None if request.importance is None else map_of(source, request.importance)
-    if importance is not None:
-        found_map = read_importance(importance, request.limits)
-        request = replace(request, settings=replace(request.settings, importance=found_map))
+    found_map = None if importance is None else read_importance(importance, request.limits)
+    guide = asked_guide(found_map, hold_rate=request.hold_rate, guide=request.settings.guide)
+    request = replace(request, settings=replace(request.settings, guide=guide))
     picture = read_any(read_source(source, request.limits), request.limits)
-    codec = codec_by_name(request.codec)
     picture = _without_lost_alpha(picture, codec, source, request.background)
     with thread_limit(request.settings.threads):
         start = time.perf_counter()
@@ -122,7 +138,7 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         encode_s = time.perf_counter() - start
         if request.verify:
             _verify(codec, picture, found.data, request.limits)
-    if importance is not None and not codec.describe(found.data, request.limits).importance_bytes:
+    if importance is not None and guide is not None and _moved_nothing(guide, codec, found.data, request.limits):
         _warn_of_idle_map(importance, request)
         importance = None
     write_target(target, found.data)
@@ -145,12 +161,18 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         passes=found.passes,
         psnr_db=found.psnr_db,
         importance=importance,
+        tasks=None if machine is None else machine.tasks,
+        search=None if machine is None else machine.search,
     )
+
+
+def _moved_nothing(guide: Guide, codec: Codec, data: bytes, limits: Limits) -> bool:
+    return not codec.describe(data, limits).importance_bytes if codec.info.learned else guide.is_flat
 
 
 def _warn_of_idle_map(importance: str, request: EncodeRequest) -> None:
     why = "it is the same everywhere, but for less than one step of quality"
-    if request.settings.hold_rate:
+    if request.hold_rate:
         why += ", or the rate cannot be held with it at this quality: leave hold_rate out, or choose another quality"
     warnings.warn(f"the importance map {importance} moved nothing, and the file holds none: {why}", UserWarning, stacklevel=3)
 
@@ -168,11 +190,14 @@ def read_any(data: bytes, limits: Limits) -> Picture:
 
 
 def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:
+    coder = for_reader(codec, request.machine, hold_rate=request.target is None, limits=request.limits)
     if request.target is not None:
-        return encode_to_target(codec, picture, request.settings, request.target, request.limits)
+        return encode_to_target(coder, picture, request.settings, request.target, request.limits)
     quality, scale = request.settings.quality, codec.info.scale
-    data = codec.encode(picture, request.settings, request.limits)
-    if request.settings.hold_rate:  # the codec moved the quality; the file says where to
+    data = coder.encode(picture, request.settings, request.limits)
+    guide = request.settings.guide
+    held = request.machine is not None or (guide is not None and guide.hold_rate)
+    if held and codec.info.learned:  # the codec moved the quality; the file says where to
         parameter = codec.describe(data, request.limits).parameter
         assert parameter is not None
         quality = float(parameter.split()[1])
@@ -208,7 +233,7 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
     """
     from foveal.media.image_io import picture_bytes, write_picture
 
-    _check_target(source, target, overwrite)
+    check_place(source, target, overwrite)
     limits, settings = request.limits, request.settings
     data, codec = _open(source, limits, settings)
     start = time.perf_counter()
@@ -257,7 +282,8 @@ def check_output(target: str) -> None:
         raise InputError(f"{target} is a folder; name the file to write in it, such as {Path(target) / 'a.fvl'}")
 
 
-def _check_target(source: str, target: str, overwrite: bool) -> None:
+def check_place(source: str, target: str, overwrite: bool) -> None:
+    """Raises InputError if the output is a folder, or would replace its own input without ``overwrite``."""
     if target == PIPE:
         return
     check_output(target)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from foveal.batch import BatchJob, BatchPlan, Failure, plan_batch, settings_digest
 from foveal.codecs.base import CodecInfo, DecodeSettings
+from foveal.codecs.guide import asked_guide
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import check_target
 from foveal.errors import InputError, SettingsError
@@ -27,11 +28,14 @@ def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[Batc
         InputError: no pictures there, no maps, or ``output`` is standard output. UnknownCodecError: no codec of that name.
         SettingsError: a setting that would fail for every picture, or one importance map for all.
     """
-    folder, maps = _folder(output), _maps(source, request)
+    folder = _folder(output)
     info = next((info for info in all_codecs() if info.name == request.codec), None) or codec_by_name(request.codec).info
+    request.check_machine(info)
+    maps = _maps(source, request)
     _check_encode(info, request)
     request = replace(request, settings=replace(request.settings, threads=request.settings.threads or 1))
-    made_by = (request.codec, replace(request.settings, threads=None), request.target, request.background)
+    made_by = (request.codec, replace(request.settings, threads=None), request.hold_rate, request.target, request.background)
+    made_by += () if request.machine is None else (request.machine,)
     skip = None if request.importance is None else Path(request.importance)
     plan = plan_batch(Path(source), folder, info.suffixes[0], PICTURE_SUFFIXES, settings_digest("encode", *made_by), skip=skip)
     return plan if maps is None else _with_maps(plan, maps), partial(_encode_job, request)
@@ -41,17 +45,18 @@ def _check_encode(info: CodecInfo, request: EncodeRequest) -> None:
     settings = request.settings
     if request.importance is not None:
         info.check_importance()
-        settings = replace(settings, hold_rate=False)  # it has a map to go with, where a picture has one
+    else:
+        asked_guide(None, hold_rate=request.hold_rate)
     info.checked(settings)
     if request.target is None:
         info.scale.native(settings.quality)
     else:
-        check_target(request.settings)
+        check_target(hold_rate=request.hold_rate)
 
 
 def _maps(source: str, request: EncodeRequest) -> MapFolder | None:
     given = request.importance
-    if request.settings.importance is not None or (given is not None and not Path(given).is_dir()):
+    if request.settings.guide is not None or (given is not None and not Path(given).is_dir()):
         raise SettingsError(
             "an importance map belongs to one picture, and a folder is given; name a folder of maps, each with its picture's stem"
         )
@@ -113,8 +118,8 @@ def _folder(output: str) -> Path:
 
 def _encode_job(request: EncodeRequest, job: BatchJob) -> EncodeReport:
     if request.importance is not None:
-        importance, hold_rate = (None, False) if job.beside is None else (str(job.beside), request.settings.hold_rate)
-        request = replace(request, importance=importance, settings=replace(request.settings, hold_rate=hold_rate))
+        importance, hold_rate = (None, False) if job.beside is None else (str(job.beside), request.hold_rate)
+        request = replace(request, importance=importance, hold_rate=hold_rate)
     return encode_file(str(job.source), str(job.target), request)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import IO, Any, final
 
 import numpy as np
 from PIL import Image, ImageFile
 
 from foveal.codecs.base import EncodeSettings
+from foveal.codecs.guide import asked_guide
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.sniff import codec_of
 from foveal.container.format import SIGNATURE
@@ -19,14 +21,14 @@ from foveal.media.image_io import read_picture
 from foveal.picture import Picture
 
 FORMAT, SUFFIX = "FVL", ".fvl"
-_OPTIONS = ("quality", "preset", "threads", "importance", "hold_rate", "tile")
+_OPTIONS = ("quality", "preset", "threads", "tile")
 
 
 def register_pillow() -> None:
     """Teaches Pillow to open and save .fvl files. Opening reads the container alone; torch is loaded when samples are asked for.
 
     ``save`` takes ``codec`` (a learned one), ``icc_profile``, ``exif``, and of ``EncodeSettings`` ``quality``, ``preset``, ``threads``,
-    ``importance``, ``hold_rate`` and ``tile``.
+    ``guide`` and ``tile``; in place of a guide ``importance`` and ``hold_rate``, as ``foveal.encode``.
     """
     Image.register_open(FORMAT, FvlImageFile, _accept)
     Image.register_save(FORMAT, _save)
@@ -89,8 +91,9 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     codec = codec_by_name(options.get("codec", DEFAULT_CODEC))
     if SUFFIX not in codec.info.suffixes:
         raise OSError(f"{codec.info.name} does not write {SUFFIX}; leave codec out, or save under its own suffix")
-    settings = EncodeSettings(**{name: options[name] for name in _OPTIONS if name in options})
     try:
+        guide = asked_guide(options.get("importance"), hold_rate=options.get("hold_rate", False), guide=options.get("guide"))
+        settings = replace(EncodeSettings(**{name: options[name] for name in _OPTIONS if name in options}), guide=guide)
         file.write(codec.encode(read_picture(plain.getvalue()), settings))
     except FovealError as error:
         raise OSError(str(error)) from error

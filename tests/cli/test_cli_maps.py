@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import skimage.data
 from PIL import Image
 
 import foveal
-import foveal.codecs.learned.frequency.codec
+import foveal.codecs.learned.held_map
 from foveal.batch import BatchJob, run_batch
 from foveal.cli.main import main
 from foveal.codecs.base import EncodeSettings
-from foveal.codecs.learned.frequency.held_rate import Held
+from foveal.codecs.guide import Guide
+from foveal.codecs.held_rate import Held
 from foveal.errors import InputError, SettingsError
 from foveal.files import EncodeRequest, encode_file
 from foveal.folders import encode_batch
@@ -58,7 +60,7 @@ def test_each_picture_takes_the_map_of_its_place_and_stem() -> None:
 
 
 def test_the_rate_is_held_where_there_is_a_map() -> None:
-    request = EncodeRequest("frequency", EncodeSettings(40, threads=1, hold_rate=True), importance="maps")
+    request = EncodeRequest("frequency", EncodeSettings(40, threads=1), importance="maps", hold_rate=True)
     plan, worker = encode_batch("in", "out", request)
     Path("out").mkdir()
     reports = {job.name: worker(job) for job in plan.jobs if job.name in ("a.png", "c.png")}
@@ -75,7 +77,7 @@ def test_a_map_that_moved_nothing_is_told_and_not_reported(
     Image.fromarray(np.array([[255, 0], [0, 0]], np.uint8)).save("ends.png")
     encode = ["encode", "in/a.png", "a.fvl", "--json", "--importance"]
     with monkeypatch.context() as patch:
-        patch.setattr(foveal.codecs.learned.frequency.codec, "hold_size", lambda *_: Held(50, 1.0))  # no strength holds the rate
+        patch.setattr(foveal.codecs.learned.held_map, "hold_size", lambda *_: Held(50, 1.0))  # no strength holds the rate
         assert main([*encode, name, *more]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["importance"] is None
@@ -105,6 +107,14 @@ def test_a_picture_is_coded_again_when_its_map_changes() -> None:
     assert done() == []
 
 
+def test_pictures_are_coded_again_when_the_rate_is_to_be_held() -> None:
+    for request, done in ((WITH_MAPS, 3), (WITH_MAPS, 0), (replace(WITH_MAPS, hold_rate=True), 3)):
+        plan, _ = encode_batch("in", "out", request)
+        states = list[str]()
+        run_batch(plan, stand_in, workers=1, on_done=lambda o, states=states: states.append(o.state))
+        assert states.count("done") == done
+
+
 def test_maps_among_the_pictures_folders_are_no_pictures() -> None:
     Path("maps").rename("in/maps")
     plan, _ = encode_batch("in", "out", EncodeRequest("frequency", EncodeSettings(), importance="in/maps"))
@@ -128,7 +138,7 @@ def test_folders_that_cannot_serve_are_named() -> None:
             encode_batch("in", "out", EncodeRequest("frequency", EncodeSettings(), importance=importance))
     with pytest.raises(SettingsError, match=r"belongs to one picture.*folder of maps"):
         encode_batch("in", "out", EncodeRequest("frequency", EncodeSettings(), importance="maps/a.PNG"))
-    given = EncodeSettings(importance=np.ones((2, 2), np.float32))
+    given = EncodeSettings(guide=Guide(np.ones((2, 2), np.float32)))
     with pytest.raises(SettingsError, match="belongs to one picture"):
         encode_batch("in", "out", EncodeRequest("frequency", given))
 

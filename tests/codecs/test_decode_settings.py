@@ -20,6 +20,7 @@ from foveal.codecs.base import (
     QualityScale,
     Region,
 )
+from foveal.codecs.guide import SWING, Guide
 from foveal.codecs.learned.symbols import describe_container, describe_learned
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Target
@@ -152,30 +153,35 @@ def test_the_threads_hold_inside_and_not_after() -> None:
 )
 def test_importance_maps_are_checked(values: Any, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        FullCodec().prepare(SMALL, EncodeSettings(importance=values))
+        Guide.of_importance(values)
 
 
-def test_importance_reaches_the_codec_as_float32() -> None:
+def test_importance_reaches_the_codec_as_a_guide_of_float32() -> None:
     codec = FullCodec()
     for given in (MAP, MAP.astype(np.float64), MAP > 0.5, np.asfortranarray(MAP)):
-        codec.encode(SMALL, EncodeSettings(importance=given, hold_rate=True, tile=384))  # type: ignore[arg-type]
-        assert codec.told.importance.dtype == np.float32
-        assert codec.told.importance.flags.c_contiguous
-        assert (codec.told.importance == given).all()
-        assert (codec.told.hold_rate, codec.told.tile) == (True, 384)
+        codec.encode(SMALL, EncodeSettings(guide=Guide.of_importance(given, hold_rate=True), tile=384))  # type: ignore[arg-type]
+        octaves = codec.told.guide.octaves
+        assert octaves.dtype == np.float32
+        assert octaves.flags.c_contiguous
+        assert octaves == pytest.approx(SWING * (np.mean(given) - given), abs=1e-6)
+        assert (codec.told.guide.hold_rate, codec.told.tile) == (True, 384)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (EncodeSettings(importance=MAP), "gdn has no importance map; leave it out"),
-        (EncodeSettings(hold_rate=True), "hold_rate without an importance map; give a map too"),
-        (EncodeSettings(tile=256), "gdn has no tiles; leave tile out"),
+        (EncodeSettings(guide=Guide(MAP)), "hyperprior has no importance map; leave it out"),
+        (EncodeSettings(tile=256), "hyperprior has no tiles; leave tile out"),
     ],
 )
 def test_what_a_codec_does_not_have_is_refused_by_name(settings: EncodeSettings, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        codec_by_name("gdn").prepare(SMALL, settings)
+        codec_by_name("hyperprior").prepare(SMALL, settings)
+
+
+def test_only_a_guide_is_a_guide() -> None:
+    with pytest.raises(SettingsError, match=r"a ndarray is no foveal\.codecs\.guide\.Guide; make one by Guide\.of_importance"):
+        FullCodec().prepare(SMALL, EncodeSettings(guide=MAP))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("tile", [0, -256, 128, 300, 255, 4224, 1 << 40])
@@ -211,15 +217,14 @@ def test_numbers_of_numpy_are_numbers_and_true_is_none() -> None:
 
 
 def test_a_map_that_passes_its_range_by_rounding_is_clipped() -> None:
-    codec = FullCodec()
-    codec.encode(SMALL, EncodeSettings(importance=np.array([[-1e-7, 0.5, 1 + 1.2e-7]], np.float32)))
-    assert (codec.told.importance == np.array([[0, 0.5, 1]], np.float32)).all()
+    passing = Guide.of_importance(np.array([[-1e-7, 0.5, 1 + 1.2e-7]], np.float32))
+    assert (passing.octaves == Guide.of_importance(np.array([[0, 0.5, 1]], np.float32)).octaves).all()
     with pytest.raises(SettingsError, match=r"of 0 to 1\.00001"):
-        codec.encode(SMALL, EncodeSettings(importance=np.array([[0, 1.00001]])))  # type: ignore[arg-type]
+        Guide.of_importance(np.array([[0, 1.00001]]))  # type: ignore[arg-type]
 
 
-def test_a_map_is_no_part_of_equality_hash_and_repr() -> None:
-    plain, mapped = EncodeSettings(40), EncodeSettings(40, importance=MAP)
+def test_a_guide_is_no_part_of_equality_hash_and_repr() -> None:
+    plain, mapped = EncodeSettings(40), EncodeSettings(40, guide=Guide(MAP))
     assert plain == mapped
     assert hash(plain) == hash(mapped)
     assert repr(plain) == repr(mapped)

@@ -81,6 +81,10 @@ def main() -> int:
         if codec_by_name(card.codec).info.tiles:
             picture, importance = tiled()
             files["tiled"] = foveal.encode(picture, quality=35, tile=256, importance=importance, **given)
+        elif codec_by_name(card.codec).info.importance:
+            picture, importance = tiled()
+            corner = Picture(np.ascontiguousarray(picture.samples[:110, :150]))
+            files["mapped"] = foveal.encode(corner, quality=35, importance=importance, **given)
         for name, data in (files | bad(files["ramp"])).items():
             full = f"{name}-{card.codec}-{card.id}"
             if full not in known:

@@ -64,6 +64,24 @@ def encode(
     hold_rate: Annotated[
         bool, typer.Option("--hold-rate", help="With --importance: make the file as large as without it at this quality.")
     ] = False,
+    reader: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="READER",
+            help="person or machine; for a machine a network says where the bits go, in a file as large as a plain one.",
+        ),
+    ] = "person",
+    tasks: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="With --for machine: some of classify,detect,segment,pose. Default: all of them."),
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW", help="With --for machine: fast or full, code at 3 or 8 steps and choose each block's by what is lost."
+        ),
+    ] = None,
     tile: Annotated[
         int | None,
         typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256 to 4096, where the codec has them."),
@@ -89,6 +107,7 @@ def encode(
     from foveal.codecs.base import EncodeSettings
     from foveal.files import EncodeRequest, check_output, encode_file
     from foveal.folders import encode_batch
+    from foveal.guidance.reader import asked_machine
     from foveal.sources import is_folder
 
     given = sum(value is not None for value in (quality, target_bpp, target_size, target_psnr))
@@ -106,7 +125,6 @@ def encode(
             preset,
             suffix,
             threads,
-            hold_rate=hold_rate,
             tile=tile,
         ),
         target=parse_target(target_bpp, target_size, target_psnr),
@@ -114,6 +132,8 @@ def encode(
         verify=verify,
         limits=make_limits(max_pixels),
         importance=importance,
+        hold_rate=hold_rate,
+        machine=asked_machine(reader, tasks, search),
     )
     if folder:
         batch = encode_batch(source, output, request)

@@ -6,9 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import final
 
-import numpy as np
-import numpy.typing as npt
-
+from foveal.codecs.guide import Guide
 from foveal.codecs.settings import LARGEST_TILE
 from foveal.codecs.settings import Chroma as Chroma
 from foveal.codecs.settings import DecodeSettings as DecodeSettings
@@ -19,8 +17,6 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.scalars import real, whole
 from foveal.threads import MOST_THREADS, check_count, thread_limit
-
-_MAP_SLACK = 1e-6  # what a resampled map may pass 0 and 1 by
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,9 @@ class CodecInfo:
     presets: the back end's own names for speed against size, or those of a learned codec's sets of weights, each for what they
     were trained for; the default first; empty if it has none.
     bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
-    coded in tiles, so that a part of the picture is read alone. importance: whether a map can move bits inside the picture.
+    coded in tiles, so that a part of the picture is read alone. importance: whether a guide, or a map drawn for one, can move bits inside the picture.
+    octave: how much lower the quality is whose quantiser has twice the step, 6 QP of HEVC; None for a codec without steps of its own
+    inside the picture, so that no guide is followed exactly.
     needs: the packages to install, as pip spells them.
     """
 
@@ -82,6 +80,7 @@ class CodecInfo:
     bands: int = 1
     tiles: bool = False
     importance: bool = False
+    octave: float | None = None
 
     def checked(self, settings: EncodeSettings) -> EncodeSettings:
         """The settings with the codec's defaults in place of None (but threads); ``quality`` is not looked at.
@@ -101,7 +100,7 @@ class CodecInfo:
             chroma=settings.chroma or next(iter(self.chroma), None),
             preset=settings.preset or next(iter(self.presets), None),
             suffix=settings.suffix or self.suffixes[0],
-            importance=_checked_importance(settings, self),
+            guide=_checked_guide(settings.guide, self),
             tile=_checked_tile(settings.tile, self),
         )
 
@@ -258,23 +257,15 @@ def _checked_threads(threads: int | None) -> int | None:
     return None if threads is None else check_count("threads", threads, MOST_THREADS)
 
 
-def _checked_importance(settings: EncodeSettings, info: CodecInfo) -> npt.NDArray[np.float32] | None:
-    if settings.importance is None:
-        if settings.hold_rate:
-            raise SettingsError("hold_rate without an importance map; give a map too, or leave hold_rate out")
+def _checked_guide(guide: Guide | None, info: CodecInfo) -> Guide | None:
+    if guide is None:
         return None
     info.check_importance()
-    given = np.asarray(settings.importance)
-    if given.dtype.kind not in "fiub" or given.ndim != 2 or not given.size:
+    if not isinstance(guide, Guide):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(
-            f"an importance map of {given.dtype}, shape {given.shape}; numbers in (rows, columns) are needed, not empty"
+            f"a {type(guide).__name__} is no foveal.codecs.guide.Guide; make one by Guide.of_importance, or leave guide out"
         )
-    low, high = float(given.min()), float(given.max())
-    if not (low >= -_MAP_SLACK and high <= 1 + _MAP_SLACK):  # false for what is not a number, too
-        raise SettingsError(
-            f"an importance map of {low:.9g} to {high:.9g}; 0 to 1 is needed: bring it into that range, without NaN"
-        )
-    return np.clip(np.ascontiguousarray(given, np.float32), 0, 1)
+    return guide
 
 
 def _checked_tile(tile: int | None, info: CodecInfo) -> int | None:

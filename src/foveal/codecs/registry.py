@@ -24,7 +24,9 @@ _STANDARD = "foveal.codecs.standard."
 _PYAV, _PROGRAM = "av", "imageio-ffmpeg"
 
 _X265_PRESETS = ("slow", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slower", "veryslow", "placebo")
+_KVAZAAR_PRESETS = ("slower", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "veryslow", "placebo")
 _VVENC_PRESETS = ("medium", "faster", "fast", "slow", "slower")
+_QP_OCTAVE = 6 * 99 / 47  # of quality, where 47 QP are the whole scale
 _SVT_PRESETS = ("2", "0", "1", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13")
 
 _TABLE: tuple[_Row, ...] = (
@@ -32,14 +34,14 @@ _TABLE: tuple[_Row, ...] = (
         CodecInfo(
             2, "frequency", "Foveal's own: three frequency bands, exact entropy networks", (".fvl",),
             QualityScale("quality", 1, 100, True), learned=True, alpha=True, metadata=True, needs=("torch",),
-            presets=("mse", "ms-ssim"), bands=3, tiles=True, importance=True,
+            presets=("mse", "ms-ssim"), bands=3, tiles=True, importance=True, octave=18.8,
         ),
         _LEARNED + "frequency.codec", "FrequencyCodec",
     ),
     _Row(
         CodecInfo(
             1, "gdn", "GDN transforms, factorized prior (Ballé 2017)", (".fvl",), QualityScale("quality", 1, 100, True),
-            learned=True, alpha=True, metadata=True, needs=("torch",),
+            learned=True, alpha=True, metadata=True, needs=("torch",), importance=True, octave=19.9,
         ),
         _LEARNED + "gdn", "GdnCodec",
     ),
@@ -85,7 +87,7 @@ _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
             69, "hevc", "HEVC intra (x265)", (".hevc", ".mp4"), QualityScale("crf", 51, 4, True),
-            chroma=("420", "422", "444"), presets=_X265_PRESETS, needs=(_PYAV,),
+            chroma=("420", "422", "444"), presets=_X265_PRESETS, needs=(_PYAV,), importance=True, octave=_QP_OCTAVE,
         ),
         _STANDARD + "hevc", "HevcCodec",
     ),
@@ -102,6 +104,13 @@ _TABLE: tuple[_Row, ...] = (
             chroma=("420",), presets=_VVENC_PRESETS, needs=(_PYAV, _PROGRAM),
         ),
         _STANDARD + "vvc", "VvcCodec",
+    ),
+    _Row(
+        CodecInfo(
+            72, "kvazaar", "HEVC by kvazaar", (".265", ".mp4"), QualityScale("qp", 48, 1, False),
+            chroma=("420",), presets=_KVAZAAR_PRESETS, needs=(_PYAV, _PROGRAM), importance=True, octave=_QP_OCTAVE,
+        ),
+        _STANDARD + "kvazaar", "KvazaarCodec",
     ),
 )  # fmt: skip
 

@@ -94,9 +94,9 @@ def parse_size(text: str) -> int:
     return size
 
 
-def check_target(settings: EncodeSettings) -> None:
-    """Raises SettingsError if the settings and a target ask for two sizes."""
-    if settings.hold_rate:
+def check_target(*, hold_rate: bool) -> None:
+    """Raises SettingsError if a guide and a target ask for two sizes."""
+    if hold_rate:
         raise SettingsError("hold_rate with a target; the target alone decides the size: leave hold_rate out")
 
 
@@ -109,10 +109,10 @@ def encode_to_target(
     usually 3 to 6 passes there, 7 to 9 for a codec of integer steps. PSNR: the lowest quality that reaches it.
 
     Raises:
-        TargetError: even quality 1 is too large, or even quality 100 not good enough. SettingsError: ``hold_rate`` is set.
+        TargetError: even quality 1 is too large, or even quality 100 not good enough. SettingsError: the guide is to hold the rate.
         Else as ``codec.encode``.
     """
-    check_target(settings)
+    check_target(hold_rate=settings.guide is not None and settings.guide.hold_rate)
     prepared = codec.prepare(picture, settings, limits)
     budget = target.budget_bytes(picture.width * picture.height)
     if budget is None:
@@ -120,7 +120,7 @@ def encode_to_target(
         return _encode_to_psnr(codec, prepared, picture, target.psnr_db, limits)
     if budget < 1:
         raise TargetError(f"{target.bpp} bpp of {picture.width}x{picture.height} pixels is less than one byte; ask for more")
-    remedy = "ask for more" if settings.importance is None else "leave the importance map out, or ask for more"
+    remedy = "ask for more" if settings.guide is None else "leave the importance map out, or ask for more"
     return _encode_to_size(codec, prepared, budget, remedy)
 
 

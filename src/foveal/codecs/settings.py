@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from foveal.codecs.guide import Guide
 from foveal.errors import SettingsError
 from foveal.picture import Picture
 
@@ -23,8 +23,7 @@ class EncodeSettings:
 
     quality: 1..100. chroma, preset: one of those in the codec's ``CodecInfo``. suffix: one of its suffixes,
     where a codec writes more than one kind of file. threads: how many the encoder may use.
-    importance: ``(rows, columns)`` of any size, 0..1, where the bits shall go; it is no part of equality, hash and repr.
-    hold_rate: the file is as large as one without the map at the same quality. tile: pixels a side, a multiple of 128 from 256 to 4096.
+    guide: where the bits shall go; it is no part of equality, hash and repr. tile: pixels a side, a multiple of 128 from 256 to 4096.
     """
 
     quality: float = 50.0
@@ -32,8 +31,7 @@ class EncodeSettings:
     preset: str | None = None
     suffix: str | None = None
     threads: int | None = None
-    importance: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    hold_rate: bool = False
+    guide: Guide | None = field(default=None, compare=False, repr=False)
     tile: int | None = None
 
 

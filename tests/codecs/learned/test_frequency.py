@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, Region
-from foveal.codecs.learned import weights
-from foveal.codecs.learned.frequency import bands, quality_map
+from foveal.codecs.guide import Guide
+from foveal.codecs.learned import quality_map, weights
+from foveal.codecs.learned.frequency import bands
 from foveal.codecs.learned.frequency.codec import FrequencyPrepared
 from foveal.codecs.learned.frequency.networks import load_networks
 from foveal.codecs.learned.frequency.prior import STEPS, step_masks
@@ -274,7 +275,7 @@ def test_importance_moves_bits_and_holds_the_rate(codec: Codec, large: Picture) 
     importance = np.zeros((8, 8), np.float32)
     importance[:, :4] = 1
     even = codec.encode(large, EncodeSettings(40))
-    held = codec.encode(large, EncodeSettings(40, importance=importance, hold_rate=True))
+    held = codec.encode(large, EncodeSettings(40, guide=Guide.of_importance(importance, hold_rate=True)))
     assert abs(len(held) - len(even)) <= 0.015 * len(even)
 
     def left_right(data: bytes) -> tuple[float, float]:
@@ -292,7 +293,7 @@ def test_importance_moves_bits_and_holds_the_rate(codec: Codec, large: Picture) 
 
 def test_an_even_map_changes_nothing(codec: Codec, photo: Picture) -> None:
     even = codec.encode(photo, EncodeSettings(40))
-    assert codec.encode(photo, EncodeSettings(40, importance=np.full((3, 5), 0.7, np.float32))) == even
+    assert codec.encode(photo, EncodeSettings(40, guide=Guide.of_importance(np.full((3, 5), 0.7, np.float32)))) == even
 
 
 @pytest.mark.parametrize("quality", [1, 4, 97, 100])
@@ -300,7 +301,7 @@ def test_the_rate_is_held_at_the_ends_of_the_scale(codec: Codec, large: Picture,
     importance = np.zeros((8, 8), np.float32)
     importance[2:6, 2:6] = 1
     even = len(codec.encode(large, EncodeSettings(quality)))
-    held = codec.encode(large, EncodeSettings(quality, importance=importance, hold_rate=True))
+    held = codec.encode(large, EncodeSettings(quality, guide=Guide.of_importance(importance, hold_rate=True)))
     assert abs(len(held) - even) <= 0.012 * even + 24
 
 

@@ -17,6 +17,11 @@ def rate_weight(quality: Tensor, coarse: float, fine: float) -> Tensor:
     return torch.exp(math.log(coarse) + t * (math.log(fine) - math.log(coarse)))
 
 
+def octave_in_quality(coarse: float, fine: float) -> float:
+    """How much lower the quality is whose quantiser has twice the step: a quarter of lambda, as at the start of ``Gains``."""
+    return (QUALITY_MAX - QUALITY_MIN) * 2 * math.log(2) / math.log(fine / coarse)
+
+
 @final
 class Gains(nn.Module):
     """Per-channel gains that scale the latent before rounding, and their learned inverses.

@@ -16,6 +16,7 @@ variable rate: Cui et al., CVPR 2021. The mixture prior and its grid are ours.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.learned.factorized import LogisticMixturePrior
-from foveal.codecs.learned.gains import Gains
+from foveal.codecs.learned.gains import Gains, octave_in_quality
 from foveal.codecs.learned.gdn_transforms import (
     ANALYSIS_REACH,
     STRIDE,
@@ -37,14 +38,19 @@ from foveal.codecs.learned.gdn_transforms import (
 )
 from foveal.codecs.learned.layers import add_uniform_noise, round_through
 from foveal.codecs.learned.one_band import OneBandPrepared, padded_pixels, read_one_band
+from foveal.codecs.learned.quality_map import CELL, guide_steps
 from foveal.codecs.learned.runtime import inference, ready, run_in_blocks
 from foveal.codecs.learned.symbols import PARAMETER_MAX, check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
-from foveal.entropy.coder import SymbolReader, Symbols, SymbolSink
+from foveal.entropy.coder import Places, SymbolReader, Symbols, SymbolSink
+from foveal.entropy.fixed_point import Integers
 from foveal.entropy.grid import POSITION_BITS, GridPrior, unit_knots
 from foveal.entropy.tables import Tables
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
+
+PARAMETER_STEP = 1171
+"""How far one step of a quality map moves the quality parameter of a cell."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +111,12 @@ class GdnNetworks:
     prior: GridPrior
 
     def gain(self, parameter: int) -> npt.NDArray[np.float32]:
-        """Gains ``(channels, 1, 1)`` at a quality parameter, for the encoder."""
-        return np.exp(_between(self.log_gain, parameter)).astype(np.float32)[:, None, None]
+        """Gains ``(channels, 1)`` at a quality parameter, for the encoder."""
+        return np.exp(_between(self.log_gain, parameter)).astype(np.float32)[:, None]
 
     def inverse_gain(self, parameter: int) -> npt.NDArray[np.float32]:
-        """The decoder's gains ``(channels, 1, 1)``."""
-        return np.exp(_between(self.log_inverse, parameter)).astype(np.float32)[:, None, None]
+        """The decoder's gains ``(channels, 1)``."""
+        return np.exp(_between(self.log_inverse, parameter)).astype(np.float32)[:, None]
 
     def tables(self, parameter: int) -> Tables:
         """The coding tables of all channels: docs/format.md, section 7, in integers."""
@@ -174,19 +180,42 @@ class GdnPrepared(OneBandPrepared):
 
     def __init__(self, info: CodecInfo, picture: Picture, settings: EncodeSettings) -> None:
         self._networks = load_networks(default_card(info.name, settings.preset))
-        super().__init__(info, self._networks.card, picture)
+        card, guide = self._networks.card, settings.guide
+        octave = octave_in_quality(card.config["coarse_lambda"], card.config["fine_lambda"])
+        steps = guide_steps(guide, picture.width, picture.height, octave)
+        super().__init__(info, card, picture, steps, hold_rate=guide is not None and guide.hold_rate)
         with inference(settings.threads):
             x = padded_pixels(picture, STRIDE)
-            self._latent = run_in_blocks(self._networks.analysis, x, ANALYSIS_REACH, 1)[0].contiguous().numpy()
+            latent = run_in_blocks(self._networks.analysis, x, ANALYSIS_REACH, 1)[0].contiguous().numpy()
+        self._rows, self._columns = latent.shape[1:]
+        self._latent = latent.reshape(len(latent), -1)
 
-    def _code(self, parameter: int, sink: SymbolSink) -> int:
-        symbols = self.symbols(parameter)
-        sink.put(symbols, self._networks.tables(parameter))
-        return symbols_crc(symbols)
+    def _code(self, parameter: int, steps: Integers | None, sink: SymbolSink) -> int:
+        groups: list[Symbols] = []
+        for cell_parameter, places in _places(parameter, steps, self._rows, self._columns):
+            groups.append(self.symbols(cell_parameter, places))
+            sink.put(groups[-1], self._networks.tables(cell_parameter))
+        return symbols_crc(_joined(groups))
 
-    def symbols(self, parameter: int) -> Symbols:
-        """The rounded latent ``(channels, height, width)``. A dead zone was tried on held-out photographs: nothing gained."""
-        return np.rint(self._latent * self._networks.gain(parameter)).astype(np.int32)
+    def symbols(self, parameter: int, places: Places = slice(None)) -> Symbols:
+        """The rounded latents ``(channels, places)``. A dead zone was tried on held-out photographs: nothing gained."""
+        return np.rint(self._latent[:, places] * self._networks.gain(parameter)).astype(np.int32)
+
+
+def _places(parameter: int, steps: Integers | None, rows: int, columns: int) -> Iterator[tuple[int, Places]]:
+    """The quality parameters that occur, rising, each with its places among ``rows * columns`` latents; integers decide."""
+    if steps is None:
+        yield parameter, slice(rows * columns)
+        return
+    cells = np.clip(parameter + PARAMETER_STEP * steps, 0, PARAMETER_MAX)
+    of_latents = cells.repeat(CELL // STRIDE, 0).repeat(CELL // STRIDE, 1)[:rows, :columns]
+    for cell_parameter in np.unique(of_latents):
+        yield int(cell_parameter), np.flatnonzero(of_latents == cell_parameter)
+
+
+def _joined(groups: list[Symbols]) -> Symbols:
+    """All symbols in coding order."""
+    return np.concatenate([group.reshape(-1) for group in groups])
 
 
 @final
@@ -200,15 +229,18 @@ class GdnCodec(Codec):
         file = read_one_band(self.info, data, limits, settings)
         networks = load_networks(card_of(self.info.name, file.head.weights))
 
-        shape = (networks.step.shape[1], -(-file.head.height // STRIDE), -(-file.head.width // STRIDE))
-        reader = SymbolReader(file.unit.payload)
-        symbols = reader.take(networks.tables(file.parameter), shape)
-        check_symbols(symbols, file.unit)
+        channels, rows, columns = networks.step.shape[1], -(-file.head.height // STRIDE), -(-file.head.width // STRIDE)
+        latent = np.empty((channels, rows * columns), np.float32)
+        reader, groups = SymbolReader(file.unit.payload), list[Symbols]()
+        for parameter, places in _places(file.parameter, file.steps, rows, columns):
+            groups.append(reader.take(networks.tables(parameter), (channels, latent[0, places].size)))
+            latent[:, places] = groups[-1].astype(np.float32) * networks.inverse_gain(parameter)
+        check_symbols(_joined(groups), file.unit)
         reader.finish()
 
         with inference():
-            latent = torch.from_numpy(symbols.astype(np.float32) * networks.inverse_gain(file.parameter))[None]
-            return file.picture(run_in_blocks(networks.synthesis, latent, SYNTHESIS_REACH, STRIDE))
+            y = torch.from_numpy(latent.reshape(1, channels, rows, columns))
+            return file.picture(run_in_blocks(networks.synthesis, y, SYNTHESIS_REACH, STRIDE))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         return describe_learned(self.info, data, limits)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from foveal.codecs.base import CodecInfo, DecodeSettings, Prepared
+from foveal.codecs.learned.held_map import hold_map
+from foveal.codecs.learned.quality_map import CELL, map_of, write_map
 from foveal.codecs.learned.symbols import quality_parameter, read_quality, write_quality
 from foveal.codecs.learned.weights import Card
 from foveal.container.alpha import read_alpha, write_alpha
@@ -23,6 +25,7 @@ from foveal.container.format import Container, Head, Unit
 from foveal.container.reader import read_container
 from foveal.container.writer import write_container
 from foveal.entropy.coder import BitCounter, SymbolSink, SymbolWriter
+from foveal.entropy.fixed_point import Integers
 from foveal.limits import Limits
 from foveal.media.padding import pad_to_multiple
 from foveal.picture import Picture, Samples
@@ -35,29 +38,38 @@ def padded_pixels(picture: Picture, multiple: int) -> Tensor:
 
 
 class OneBandPrepared(Prepared):
-    """A picture after analysis; a subclass codes its symbols."""
+    """A picture after analysis; a subclass codes its symbols. steps: of a quality map, for codecs that take one."""
 
-    def __init__(self, info: CodecInfo, card: Card, picture: Picture) -> None:
+    def __init__(
+        self, info: CodecInfo, card: Card, picture: Picture, steps: Integers | None = None, *, hold_rate: bool = False
+    ) -> None:
         self._info, self._card, self._picture = info, card, picture
+        self._steps, self._hold_rate = steps, hold_rate
         self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
 
     @abstractmethod
-    def _code(self, parameter: int, sink: SymbolSink) -> int:
-        """Puts the symbols at a quality parameter, 0..65535; returns their CRC-32."""
+    def _code(self, parameter: int, steps: Integers | None, sink: SymbolSink) -> int:
+        """Puts the symbols at a quality parameter, 0..65535, moved by ``steps``; returns their CRC-32."""
 
     @final
     def encode(self, quality: float) -> bytes:
+        steps = self._steps
+        if self._hold_rate and steps is not None:
+            quality, steps = hold_map(self._size, quality, steps)
         parameter, writer = quality_parameter(self._info, quality), SymbolWriter()
-        crc = self._code(parameter, writer)
-        return self._file(parameter, Unit(0, crc, writer.finish()))
+        crc = self._code(parameter, steps, writer)
+        return self._file(parameter, steps, Unit(0, crc, writer.finish()))
 
     @final
     def size(self, quality: float) -> int:
-        parameter, counter = quality_parameter(self._info, quality), BitCounter()
-        self._code(parameter, counter)
-        return len(self._file(parameter, Unit(0, 0, b""))) + counter.size_bytes
+        return self._size(quality, self._steps)
 
-    def _file(self, parameter: int, unit: Unit) -> bytes:
+    def _size(self, quality: float, steps: Integers | None) -> int:
+        parameter, counter = quality_parameter(self._info, quality), BitCounter()
+        self._code(parameter, steps, counter)
+        return len(self._file(parameter, steps, Unit(0, 0, b""))) + counter.size_bytes
+
+    def _file(self, parameter: int, steps: Integers | None, unit: Unit) -> bytes:
         picture = self._picture
         head = Head(
             self._info.id,
@@ -66,7 +78,7 @@ class OneBandPrepared(Prepared):
             picture.height,
             gray=picture.is_gray,
             alpha=picture.alpha is not None,
-            parameters=write_quality(parameter),
+            parameters=write_quality(parameter) + (b"" if steps is None else write_map(steps)),
         )
         return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
@@ -74,10 +86,14 @@ class OneBandPrepared(Prepared):
 @final
 @dataclass(frozen=True)
 class OneBandFile:
-    """What such a file holds beside its symbols. parameter: the quality parameter, 0..65535; alpha: ``(height, width)``."""
+    """What such a file holds beside its symbols. parameter: the quality parameter, 0..65535; alpha: ``(height, width)``.
+
+    steps: of the quality map, ``(ceil(height / 32), ceil(width / 32))``, if there is one.
+    """
 
     head: Head
     parameter: int
+    steps: Integers | None
     unit: Unit
     alpha: Samples | None
     icc: bytes | None
@@ -96,5 +112,6 @@ def read_one_band(info: CodecInfo, data: bytes | memoryview, limits: Limits, set
     container = read_container(data, limits, partial=settings.allow_partial)
     head = container.head
     parameter = read_quality(info, head)
+    steps = map_of(head, -(-head.height // CELL), -(-head.width // CELL))
     alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
-    return OneBandFile(head, parameter, container.units[0], alpha, container.icc, container.exif)
+    return OneBandFile(head, parameter, steps, container.units[0], alpha, container.icc, container.exif)

@@ -29,6 +29,8 @@ _UNSPECIFIED = 2  # CICP
 _MATRICES = {0: Matrix.IDENTITY, 1: Matrix.BT709, 5: Matrix.BT601, 6: Matrix.BT601, 9: Matrix.BT2020_NCL}
 _FORMAT = re.compile(r"(?:(yuvj?)(420|422|444)p|(gbr)p|gray)(10|12)?(?:le)?")
 _PACKETS = 8  # of a clip, decoded at most until its first frame appears
+_REGIONS_AT_ONCE = 100  # a filter graph takes longer than its filters are many
+_QP_UNIT = 118  # FF_QP2LAMBDA
 _MARGIN = 128  # a coded side exceeds the shown one by less than a block of 128
 
 
@@ -44,7 +46,7 @@ class PixelFormat:
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of pixels whose quantiser is ``offset`` above that of the rest (HEVC only)."""
+    """A rectangle of pixels whose quantiser is ``offset`` above that of the rest (HEVC only); of those that overlap, the first counts."""
 
     x: int
     y: int
@@ -87,6 +89,31 @@ def encode_frame(
     Raises:
         MissingDependencyError: this PyAV has no such encoder. BackendError: it failed.
     """
+    return b"".join(map(bytes, _packets(encoder, picture, options, threads, regions)))
+
+
+def encode_frame_telling_qp(
+    encoder: str, picture: YCbCr, options: Mapping[str, str], regions: Sequence[Region] = ()
+) -> tuple[bytes, float]:
+    """The same, and the mean QP that the encoder says it coded, cut to a hundredth.
+
+    Raises:
+        MissingDependencyError: as above, or the PyAV is older than 16. BackendError: it failed, or did not say.
+    """
+    packets = _packets(encoder, picture, options, None, regions)
+    if not hasattr(packets[0], "get_sidedata"):
+        raise MissingDependencyError("a guide needs PyAV 16 or newer; pip install --upgrade av")
+    told = bytes(packets[0].get_sidedata("quality_stats"))
+    if len(told) < 4:
+        raise BackendError(
+            f"{encoder} does not say with which QP it coded, so its use of a guide cannot be seen; leave the guide out"
+        )
+    return b"".join(map(bytes, packets)), int.from_bytes(told[:4], "little") / _QP_UNIT
+
+
+def _packets(
+    encoder: str, picture: YCbCr, options: Mapping[str, str], threads: int | None, regions: Sequence[Region]
+) -> list[Any]:
     av = load_av()
     try:
         context: VideoCodecContext = av.CodecContext.create(encoder, "w")
@@ -100,9 +127,8 @@ def encode_frame(
         context.thread_count = threads
     _declare_colour(context, picture)
     with backend_errors(encoder):
-        frame = _with_regions(_frame(picture), regions)
-        packets: list[Any] = [*context.encode(frame), *context.encode(None)]
-        return b"".join(map(bytes, packets))
+        frame = attach_regions(_frame(picture), regions)
+        return [*context.encode(frame), *context.encode(None)]
 
 
 def stream_size(decoder: str, head: bytes) -> tuple[int, int, PixelFormat]:
@@ -234,10 +260,15 @@ def _frame(picture: YCbCr) -> VideoFrame:
     return frame
 
 
-def _with_regions(frame: VideoFrame, regions: Sequence[Region]) -> VideoFrame:
+def attach_regions(frame: VideoFrame, regions: Sequence[Region]) -> VideoFrame:
     """The frame with regions attached, which only a filter can do."""
-    if not regions:
-        return frame
+    for at in range(0, len(regions), _REGIONS_AT_ONCE):
+        frame = _with_regions(frame, regions[at : at + _REGIONS_AT_ONCE])
+    return frame
+
+
+def _with_regions(frame: VideoFrame, regions: Sequence[Region]) -> VideoFrame:
+    """The frame with regions attached behind those that it has."""
     graph = load_av().filter.Graph()
     source = last = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=1 / _RATE)
     for r in regions:

@@ -18,13 +18,14 @@ from torch import Tensor
 
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.learned.frequency.bands import Latent, SymbolDecoder, SymbolEncoder, hats_at, walk_band
-from foveal.codecs.learned.frequency.held_rate import HELD_WITHIN, hold_size
 from foveal.codecs.learned.frequency.networks import FrequencyNetworks, load_networks
 from foveal.codecs.learned.frequency.plan import Plan, area_of, make_plan, read_plan, wanted_units
-from foveal.codecs.learned.frequency.quality_map import CELL, importance_steps, write_map
 from foveal.codecs.learned.frequency.tiling import Rect, analyse, padded, synthesise, tile_side
 from foveal.codecs.learned.frequency.transforms import BANDS, STRIDES
+from foveal.codecs.learned.gains import octave_in_quality
+from foveal.codecs.learned.held_map import hold_map
 from foveal.codecs.learned.quality_levels import level_of
+from foveal.codecs.learned.quality_map import CELL, guide_steps, write_map
 from foveal.codecs.learned.runtime import inference
 from foveal.codecs.learned.symbols import check_symbols, describe_learned, quality_parameter, symbols_crc, write_quality
 from foveal.codecs.learned.weights import card_of, default_card
@@ -59,10 +60,13 @@ class FrequencyPrepared(Prepared):
             analyse(networks.analysis, self._pixels, bounds, self._latents)
         for y, exponents in zip(self._latents, networks.exponents, strict=True):
             y *= np.exp2(-exponents.astype(np.float32))
-        self._steps: Integers | None = None
-        if settings.importance is not None:
-            steps = importance_steps(settings.importance, bounds.height // CELL, bounds.width // CELL)
-            self._steps = steps if steps.any() else None
+        octave = octave_in_quality(networks.config.coarse_lambda, networks.config.fine_lambda)
+        self._steps = guide_steps(settings.guide, picture.width, picture.height, octave)
+        if self._steps is not None:  # cells beyond the picture are as those at its edge
+            rows, columns = self._steps.shape
+            self._steps = np.pad(
+                self._steps, ((0, bounds.height // CELL - rows), (0, bounds.width // CELL - columns)), mode="edge"
+            )
 
     def _pixels(self, area: Rect) -> Tensor:
         picture = self._picture
@@ -73,9 +77,10 @@ class FrequencyPrepared(Prepared):
         return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
     def encode(self, quality: float) -> bytes:
-        parameter, steps = self._parameter(quality), self._steps
-        if self._settings.hold_rate and steps is not None:
-            parameter, steps = self._hold(parameter, steps)
+        guide, steps = self._settings.guide, self._steps
+        if guide is not None and guide.hold_rate and steps is not None:
+            quality, steps = hold_map(self._size, quality, steps)
+        parameter = self._parameter(quality)
         plan = self._plan(parameter, steps)
 
         def code(tile: int) -> list[Unit]:
@@ -90,7 +95,7 @@ class FrequencyPrepared(Prepared):
         return self._file(parameter, steps, sorted(units, key=lambda unit: unit.number))
 
     def size(self, quality: float) -> int:
-        return self._size(self._parameter(quality), self._steps)
+        return self._size(quality, self._steps)
 
     def information(self, quality: float) -> float:
         """The bits that the symbols take by their tables, without anything that a file has beside them."""
@@ -100,7 +105,8 @@ class FrequencyPrepared(Prepared):
             self._code(plan, tile, [counter] * BANDS)
         return counter.bits
 
-    def _size(self, parameter: int, steps: Integers | None) -> int:
+    def _size(self, quality: float, steps: Integers | None) -> int:
+        parameter = self._parameter(quality)
         plan = self._plan(parameter, steps)
 
         def count(tile: int) -> int:
@@ -111,16 +117,6 @@ class FrequencyPrepared(Prepared):
         empty = [Unit(number, 0, b"") for number in range(BANDS * len(plan.tiles))]
         payloads = _for_each(range(len(plan.tiles)), count, self._settings.threads)
         return len(self._file(parameter, steps, empty)) + sum(payloads)
-
-    def _hold(self, parameter: int, steps: Integers) -> tuple[int, Integers | None]:
-        """The quality and the map at which the file is as large as without one; the map weaker where the scale ends."""
-        even = self._size(parameter, None)
-        for strength in (1, 1 / 2, 1 / 4, 1 / 8, 1 / 16):
-            weaker = np.rint(steps * strength).astype(np.int64)
-            held = hold_size(lambda q, weaker=weaker: self._size(self._parameter(q), weaker), even)
-            if abs(held.excess) <= HELD_WITHIN and weaker.any():
-                return self._parameter(held.quality), weaker
-        return parameter, None
 
     def _parameter(self, quality: float) -> int:
         return quality_parameter(self._codec.info, quality)

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from foveal.codecs.base import CodecInfo, DecodeSettings
-from foveal.codecs.learned.frequency.quality_map import CELL, levels, read_map
 from foveal.codecs.learned.frequency.tiling import GRID, MARGIN, Rect, padded, tiles
 from foveal.codecs.learned.frequency.transforms import BANDS
-from foveal.codecs.learned.quality_levels import HAT_MAX, integer_hats, level_of
-from foveal.codecs.learned.symbols import QUALITY_BYTES, read_quality
+from foveal.codecs.learned.quality_levels import HAT_MAX, LEVEL_MAX, integer_hats, level_of
+from foveal.codecs.learned.quality_map import CELL, map_of
+from foveal.codecs.learned.symbols import read_quality
 from foveal.codecs.settings import LARGEST_TILE
 from foveal.container.format import Head
 from foveal.entropy.fixed_point import Integers
 from foveal.errors import DamagedError
+
+LEVEL_STEP = 128  # levels that one step of a quality map stands for
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,14 @@ class Plan:
 def make_plan(width: int, height: int, side: int | None, level: int, steps: Integers | None) -> Plan:
     """The plan of a picture whose cells have a level of quality, moved by ``steps`` if there is a map."""
     bounds = padded(width, height)
-    return Plan(bounds, tiles(bounds, side), integer_hats(levels(level, steps)))
+    return Plan(bounds, tiles(bounds, side), integer_hats(_levels(level, steps)))
+
+
+def _levels(level: int, steps: Integers | None) -> Integers:
+    """The level of each cell; ``(1, 1)`` without a map."""
+    if steps is None:
+        return np.full((1, 1), level, np.int64)
+    return np.clip(level + LEVEL_STEP * steps, 0, LEVEL_MAX)
 
 
 def read_plan(info: CodecInfo, head: Head) -> Plan:
@@ -70,10 +79,7 @@ def read_plan(info: CodecInfo, head: Head) -> Plan:
     if (largest := side or max(bounds.width, bounds.height)) > LARGEST_TILE:
         what = f"tiles of {side}" if side else f"no tiles and a padded side of {largest}"
         raise DamagedError(f"HEAD has {what} pixels; frequency has at most {LARGEST_TILE}")
-    steps = None
-    if extra := head.parameters[QUALITY_BYTES:]:
-        steps = read_map(extra, bounds.height // CELL, bounds.width // CELL)
-    return make_plan(head.width, head.height, side, level, steps)
+    return make_plan(head.width, head.height, side, level, map_of(head, bounds.height // CELL, bounds.width // CELL))
 
 
 def area_of(head: Head, settings: DecodeSettings) -> Rect:

@@ -17,6 +17,7 @@ from foveal.codecs.learned.runtime import Reach, inference, run_in_blocks
 from foveal.codecs.learned.symbols import check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import card_of, default_card
 from foveal.entropy.coder import SymbolReader, Symbols, SymbolSink
+from foveal.entropy.fixed_point import Integers
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
@@ -36,8 +37,9 @@ class HyperpriorPrepared(OneBandPrepared):
             self._z = run_in_blocks(self._networks.hyper_analysis, y, _HYPER_ANALYSIS_REACH, STRIDE)[0].contiguous().numpy()
             self._y = y[0, :, : _samples(picture.height), : _samples(picture.width)].contiguous().numpy()
 
-    def _code(self, parameter: int, sink: SymbolSink) -> int:
-        """Puts the symbols of z, then those of y; returns the CRC of all."""
+    def _code(self, parameter: int, steps: Integers | None, sink: SymbolSink) -> int:
+        """Puts the symbols of z, then those of y; returns the CRC of all. The registry says that there is no map."""
+        assert steps is None
         networks, level = self._networks, level_of(parameter)
         z = np.rint(self._z / networks.hyper_steps(level)).astype(np.int32)
         sink.put(z, networks.hyper_tables(level))

@@ -1,4 +1,4 @@
-"""Quality that changes inside a picture: one level for each 32 pixels, and the few bytes that tell the decoder.
+"""Quality that changes inside a picture: a number of steps for each 32 pixels, and the few bytes that tell the decoder.
 
 docs/format.md, section 8, is the specification. Ours.
 """
@@ -6,21 +6,24 @@ docs/format.md, section 8, is the specification. Ours.
 from __future__ import annotations
 
 import functools
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from foveal.codecs.learned.quality_levels import LEVEL_MAX
+from foveal.codecs.guide import Guide
+from foveal.codecs.learned.symbols import QUALITY_BYTES
+from foveal.container.format import Head
 from foveal.entropy.coder import BitCounter, SymbolReader, SymbolWriter
 from foveal.entropy.fixed_point import Integers
 from foveal.entropy.tables import Tables, tables_from_cumulative
 from foveal.errors import DamagedError
 
-CELL = 32
-LEVEL_STEP = 128  # levels that one step of the map stands for, 1.77 of quality
-SWING = 20  # steps between importance 0 and 1, 35 of quality
-MAP_TABLES = 8
+CELL: Final = 32
+STEP: Final = 1.77
+"""Quality that one step of the map stands for. Each codec moves an integer of its own by it, so this is only about."""
+STEPS_MAX: Final = 7161
+"""How far from 0 the steps of a file may be; those of a foveal encoder are within 100."""
+MAP_TABLES: Final = 8
 _REACH, _BITS = 63, 24
 
 
@@ -36,18 +39,15 @@ def map_tables() -> Tables:
     return tables_from_cumulative(np.array(rows, np.int64), low=-_REACH, bits=_BITS)
 
 
-def importance_steps(importance: npt.NDArray[np.float32], rows: int, columns: int) -> Integers:
-    """Steps of quality for each cell ``(rows, columns)``, their mean about 0, from importance 0..1 of any size."""
-    image = Image.fromarray(np.ascontiguousarray(importance, np.float32))
-    grid = np.asarray(image.resize((columns, rows), Image.Resampling.BOX), np.float64)
-    return np.rint(SWING * (grid - grid.mean())).astype(np.int64)
+def guide_steps(guide: Guide | None, width: int, height: int, octave: float) -> Integers | None:
+    """The steps that a guide asks for, for each cell of a picture of this size; None if it moves nothing.
 
-
-def levels(level: int, steps: Integers | None) -> Integers:
-    """The level of each cell; ``(1, 1)`` without a map."""
-    if steps is None:
-        return np.full((1, 1), level, np.int64)
-    return np.clip(level + LEVEL_STEP * steps, 0, LEVEL_MAX)
+    octave: the quality that an octave is worth to the codec.
+    """
+    if guide is None:
+        return None
+    steps = np.rint(guide.on_cells(width, height, CELL) * (-octave / STEP)).astype(np.int64)
+    return steps if steps.any() else None
 
 
 def write_map(steps: Integers) -> bytes:
@@ -66,6 +66,12 @@ def write_map(steps: Integers) -> bytes:
     return bytes([best]) + writer.finish()
 
 
+def map_of(head: Head, rows: int, columns: int) -> Integers | None:
+    """The steps of a file's cells, ``(rows, columns)``; None if it has no map. Raises as ``read_map``."""
+    given = head.parameters[QUALITY_BYTES:]
+    return read_map(given, rows, columns) if given else None
+
+
 def read_map(data: bytes, rows: int, columns: int) -> Integers:
     """The steps that ``write_map`` was given. Raises DamagedError: no such map, or steps beyond the range of qualities."""
     if not data or data[0] >= MAP_TABLES:
@@ -75,6 +81,6 @@ def read_map(data: bytes, rows: int, columns: int) -> Integers:
     reader.finish()
     differences[:, 0] = np.cumsum(differences[:, 0])
     steps = np.cumsum(differences, axis=1)
-    if np.abs(steps).max() > LEVEL_MAX:
-        raise DamagedError(f"a quality map with a step of {int(np.abs(steps).max())}; up to {LEVEL_MAX} is allowed")
+    if np.abs(steps).max() > STEPS_MAX:
+        raise DamagedError(f"a quality map with a step of {int(np.abs(steps).max())}; up to {STEPS_MAX} is allowed")
     return steps

@@ -1,4 +1,4 @@
-"""The quality at which a picture with a quality map takes as much room as without."""
+"""The quality at which a picture with a guide takes as much room as without, for every codec."""
 
 from __future__ import annotations
 
