@@ -17,9 +17,10 @@ FORBIDDEN = {
     "entropy": {*INTEGER_ONLY, "PIL", "foveal.codecs", "foveal.container", "foveal.media"},
     "container": {*INTEGER_ONLY, "PIL", "constriction", "foveal.codecs", "foveal.media", "foveal.entropy"},
     "media": {*INTEGER_ONLY, "foveal.codecs", "foveal.entropy", "foveal.container"},
-    "codecs": {"foveal.cli", "foveal.bench", "foveal.training", "foveal.batch", "foveal.api"},
+    "codecs": {"foveal.cli", "foveal.bench", "foveal.training", "foveal.batch", "foveal.api", "foveal.guidance"},
     "metrics": {"foveal.codecs", "foveal.bench", "foveal.cli"},
-    "tasks": {"typer", "rich", "av", "foveal.cli", "foveal.bench", "foveal.training"},
+    "tasks": {"typer", "rich", "av", "foveal.cli", "foveal.bench", "foveal.training", "foveal.guidance"},
+    "guidance": {"typer", "rich", "av", "onnxruntime", "foveal.cli", "foveal.bench", "foveal.training", "foveal.api"},
     "training": {"typer", "rich", "av", "constriction", "foveal.cli", "foveal.bench"},
     "bench": {"foveal.cli", "foveal.training"},
 }

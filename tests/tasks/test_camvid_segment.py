@@ -18,9 +18,10 @@ from foveal.picture import Picture
 from foveal.tasks import builtin
 from foveal.tasks.builtin import load_builtin, network_card
 from foveal.tasks.camvid_segment.learning import SHARES, class_weights, confusion, overlaps, segment_loss
-from foveal.tasks.camvid_segment.network import STEP, Segmenter, SegmenterConfig, freeze, full_size, load_frozen, thaw
+from foveal.tasks.camvid_segment.network import STEP, Segmenter, SegmenterConfig, full_size, load_frozen
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL, Scene, SceneCrops, load_scenes
 from foveal.tasks.pixel import PixelTask
+from foveal.tasks.residual import fold, unfold
 from foveal.tasks.results import ClassMap
 from foveal.training.config import NetworkConfig, read_recipe
 from foveal.training.export import Provenance, export_run
@@ -80,11 +81,11 @@ def test_padding_inside_is_that_of_the_edge() -> None:
 def test_folded_batch_norm_computes_the_same() -> None:
     model, x = lived_in(), torch.rand(1, 3, 50, 70)
     exact = Segmenter(CONFIG, folded=True).eval()
-    tensors = freeze(model)
+    tensors = fold(model)
     assert {t.dtype for t in tensors.values()} == {torch.float16}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, "half", torch.Tensor.float)
-        exact.load_state_dict(freeze(model))
+        exact.load_state_dict(fold(model))
     assert (exact(x) - model(x)).abs().max() < 1e-3
     halved = load_frozen(tensors, CONFIG)(x)
     assert (halved - model(x)).abs().max() < 0.02 * model(x).abs().max()
@@ -93,9 +94,9 @@ def test_folded_batch_norm_computes_the_same() -> None:
 @torch.no_grad()
 def test_training_goes_on_from_what_ships() -> None:
     model, x = lived_in(), torch.rand(1, 3, 48, 64)
-    tensors = freeze(model)
+    tensors = fold(model)
     again = Segmenter(CONFIG)
-    again.load_state_dict(thaw(tensors, CONFIG))
+    again.load_state_dict(unfold(tensors, Segmenter(CONFIG)))
     assert (again.eval()(x) - load_frozen(tensors, CONFIG)(x)).abs().max() < 1e-3
 
 

@@ -54,10 +54,12 @@ def encoded_line(report: EncodeReport) -> str:
     found = f" ({report.reached}; {report.passes} passes)" if report.reached else ""
     checked = ", verified" if report.verified else ""
     mapped = f", map {report.importance}" if report.importance else ""
+    machine = f", for a machine: {', '.join(report.tasks)}" if report.tasks else ""
+    machine += f" by {report.search} search" if report.search else ""
     native = "" if report.parameter == "quality" else f" ({report.parameter} {report.parameter_value:.4g})"
     return (
         f"{report.output}: {report.codec}, {report.bytes} bytes, {report.bpp:.3f} bpp, quality {report.quality:.4g}{native}, "
-        f"{report.encode_s:.2f} s{mapped}{checked}{found}"
+        f"{report.encode_s:.2f} s{mapped}{machine}{checked}{found}"
     )
 
 

@@ -13,6 +13,8 @@ from foveal.tasks.record import Record
 
 BUILTIN: Final = {"camvid-segment": "camvid-segment-1"}
 """The names that ``builtin:`` takes, and the weights of each."""
+GUIDING: Final = {"proxy": "proxy-1"}
+"""Networks that guide codecs and answer no task, and the weights of each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,10 @@ def network_card(name: str) -> NetworkCard:
     Raises:
         NetworkError: no network of that name comes with foveal, or its card is not there.
     """
-    if name not in BUILTIN:
+    weights = (BUILTIN | GUIDING).get(name)
+    if weights is None:
         raise NetworkError(f"builtin:{name}; {', '.join(BUILTIN)} comes with foveal")
-    path = FOLDER / f"{BUILTIN[name]}.json"
+    path = FOLDER / f"{weights}.json"
     try:
         return NetworkCard(**json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
@@ -41,10 +44,12 @@ def load_builtin(name: str, threads: int | None = None) -> tuple[Network, Record
     """A network that comes with foveal, and its record. threads: how many a run may use, None for torch's own choice.
 
     Raises:
-        NetworkError: no such network comes with foveal, or its weights are damaged.
+        NetworkError: no such network comes with foveal, or it answers no task, or its weights are damaged.
     """
     from foveal.tasks.camvid_segment.running import open_segmenter
 
+    if name in GUIDING:
+        raise NetworkError(f"builtin:{name} answers no task, it guides codecs: `foveal importance` shows where it looks")
     card = network_card(name)
     try:
         return open_segmenter(load_weights(card), card, threads)

@@ -1,0 +1,243 @@
+"""Files for machines: plain files of their codec, as large as those for people, with the bits elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import foveal
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.guide import Guide
+from foveal.codecs.learned.gains import octave_in_quality
+from foveal.codecs.learned.weights import cards
+from foveal.codecs.registry import all_codecs, codec_by_name
+from foveal.codecs.search import Target, encode_to_target
+from foveal.errors import LimitError, SettingsError
+from foveal.guidance.importance import ProxyReader
+from foveal.guidance.machine import MachineCodec
+from foveal.guidance.reader import TASKS, Machine, asked_machine, check_machine, for_reader
+from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.picture import Picture
+from foveal.tasks.proxy.network import Proxy, ProxyConfig
+
+SMALL = ProxyConfig(8, 8, 8, 16, 16, 1, 1, 1, features=8, scene_coarse=8, scene_whole=8, classes=5)
+GDN = next(info for info in all_codecs() if info.name == "gdn")
+
+
+@pytest.fixture(scope="module")
+def reader() -> ProxyReader:
+    torch.manual_seed(1)
+    return ProxyReader(Proxy(SMALL, folded=True).eval().requires_grad_(False))
+
+
+@pytest.fixture(scope="module")
+def picture(photo: Picture) -> Picture:
+    return Picture(photo.samples[:160, 40:200].copy())
+
+
+class Noted(Codec):
+    """Codes nothing, and notes what it is asked; its files have the quality, its pictures are the darker the coarser it is."""
+
+    def __init__(self) -> None:
+        super().__init__(dataclasses.replace(GDN, name="noted"))
+        self.asked: list[EncodeSettings] = []
+        self.limits: list[Limits] = []
+        self.qualities: list[tuple[bool, float]] = []
+        self.picture = Picture(np.zeros((1, 1, 3), np.uint8))
+
+    def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
+        self.asked.append(settings)
+        self.picture = picture
+        return NotedPicture(self, settings.guide is not None)
+
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+        self.limits.append(limits)
+        return Picture((self.picture.samples * (len(data) / 4000)).astype(np.uint8))
+
+    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+        return FileInfo("noted", len(data), 1, 1, 3)
+
+
+class NotedPicture(Prepared):
+    def __init__(self, codec: Noted, guided: bool) -> None:
+        self._codec, self._guided = codec, guided
+
+    def encode(self, quality: float) -> bytes:
+        self._codec.qualities.append((self._guided, quality))
+        return bytes(round(400 * 2 ** (quality / 30)))
+
+
+@pytest.mark.parametrize("name", ["gdn", "frequency", "hevc"])
+def test_a_file_for_a_machine_is_a_plain_one_of_the_same_size(name: str, reader: ProxyReader, picture: Picture) -> None:
+    codec, settings = codec_by_name(name), EncodeSettings(40, threads=1)
+    plain = codec.encode(picture, settings)
+    data = MachineCodec(codec, Machine(), reader).encode(picture, settings)
+    assert data != plain
+    assert abs(len(data) / len(plain) - 1) < 0.02
+    decoded = codec.decode(data)
+    assert decoded.samples.shape == picture.samples.shape
+    assert np.abs(decoded.samples.astype(int) - picture.samples).mean() < 15
+    assert foveal.info(data).codec == name
+    assert data == MachineCodec(codec, Machine(), reader).encode(picture, settings)
+    assert data != MachineCodec(codec, Machine(("pose",)), reader).encode(picture, settings)
+
+
+@pytest.mark.parametrize("search", ["fast", "full"])
+def test_a_search_gives_a_plain_file_of_the_same_size(search: Any, reader: ProxyReader, picture: Picture) -> None:
+    codec, settings = codec_by_name("gdn"), EncodeSettings(40, threads=1)
+    plain, data = codec.encode(picture, settings), MachineCodec(codec, Machine(search=search), reader).encode(picture, settings)
+    assert abs(len(data) / len(plain) - 1) < 0.02
+    assert foveal.info(data).importance_bytes > 0
+    assert foveal.decode(data).samples.shape == picture.samples.shape
+
+
+def test_a_target_decides_the_size_alone(reader: ProxyReader, picture: Picture) -> None:
+    codec = MachineCodec(codec_by_name("gdn"), Machine(), reader, hold_rate=False)
+    found = encode_to_target(codec, picture, EncodeSettings(threads=1), Target(bpp=0.8))
+    assert found.within
+    assert len(found.data) <= 0.8 * 160 * 160 / 8
+    assert foveal.info(found.data).importance_bytes > 0
+    better = encode_to_target(codec, picture, EncodeSettings(threads=1), Target(psnr_db=28))
+    assert better.psnr_db is not None
+    assert 28 <= better.psnr_db < 28.5
+
+
+@pytest.mark.parametrize("hold_rate", [False, True])
+def test_the_rate_is_held_by_the_guide(hold_rate: bool, reader: ProxyReader, picture: Picture) -> None:
+    noted = Noted()
+    MachineCodec(noted, Machine(), reader, hold_rate=hold_rate).encode(picture, EncodeSettings(40))
+    (asked,) = noted.asked
+    assert asked.guide is not None
+    assert asked.guide.hold_rate is hold_rate
+    assert asked.guide.octaves.shape == (10, 10)
+    assert asked.quality == 40
+
+
+def test_a_search_codes_at_its_steps_as_far_as_the_scale_goes(reader: ProxyReader, picture: Picture) -> None:
+    octave = GDN.octave
+    assert octave is not None
+    for quality, trials in ((50.0, (-1, 0, 1.5)), (1.0, (-1, 0)), (100.0, (0, 1.5)), (20.0, (-1, 0, 0.955))):
+        noted = Noted()
+        MachineCodec(noted, Machine(search="fast"), reader).encode(picture, EncodeSettings(quality))
+        near = next(q for guided, q in noted.qualities if not guided) + trials[0] * octave
+        assert abs(near - quality) <= octave / 8 + 1e-9
+        plain = [(near - q) / octave for guided, q in noted.qualities if not guided]
+        assert plain == pytest.approx(trials, abs=0.02)
+        assert noted.qualities[-1] == (True, quality)
+        assert sum(guided for guided, _ in noted.qualities) == 1
+
+
+def test_near_qualities_share_a_choice(reader: ProxyReader, picture: Picture) -> None:
+    noted = Noted()
+    prepared = MachineCodec(noted, Machine(search="fast"), reader).prepare(picture, EncodeSettings())
+    for quality in (50.0, 50.3, 49.9, 50.1):
+        prepared.encode(quality)
+    assert sum(not guided for guided, _ in noted.qualities) == 3
+    prepared.encode(70.0)
+    assert sum(not guided for guided, _ in noted.qualities) == 6
+
+
+def test_a_callers_limits_and_threads_reach_the_codec(reader: ProxyReader, picture: Picture) -> None:
+    wide, noted = Limits(pixels=10**9), Noted()
+    MachineCodec(noted, Machine(search="fast"), reader, limits=wide).encode(picture, EncodeSettings(threads=2), wide)
+    assert noted.limits == [wide] * 3
+    assert {settings.threads for settings in noted.asked} == {2}
+    tight = Limits(pixels=100)
+    with pytest.raises(LimitError):
+        MachineCodec(noted, Machine(), reader).encode(picture, EncodeSettings(), tight)
+    with pytest.raises(LimitError):
+        MachineCodec(noted, Machine(), reader, limits=tight).encode(picture)
+
+
+def test_reading_a_file_is_the_codecs_own_affair(reader: ProxyReader) -> None:
+    codec = MachineCodec(Noted(), Machine(), reader)
+    assert codec.describe(b"abc").codec == "noted"
+    assert codec.bytes_needed(b"abc") == 3
+    assert codec.decode(bytes(4000)).samples.shape == (1, 1, 3)
+
+
+def test_what_cannot_be_is_named(reader: ProxyReader, picture: Picture) -> None:
+    with pytest.raises(SettingsError, match=r"hyperprior cannot put its bits where a machine looks; choose a codec that"):
+        MachineCodec(codec_by_name("hyperprior"), Machine(), reader)
+    mapped = EncodeSettings(guide=Guide(np.ones((2, 2), np.float32)))
+    with pytest.raises(SettingsError, match="a guide and a file for a machine"):
+        MachineCodec(codec_by_name("gdn"), Machine(), reader).encode(picture, mapped)
+    stepless = dataclasses.replace(GDN, octave=None)
+    check_machine(Machine(), stepless, mapped=False, hold_rate=False)
+    with pytest.raises(SettingsError, match="gdn has no steps of its own inside a picture"):
+        check_machine(Machine(search="full"), stepless, mapped=False, hold_rate=False)
+    with pytest.raises(SettingsError, match="quality 0"):
+        MachineCodec(codec_by_name("gdn"), Machine(search="fast"), reader).encode(picture, EncodeSettings(0))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("dog", None, None), "a file for 'dog'; person or machine is allowed"),
+        (("person", "detect", None), "tasks = 'detect' for a person; ask --for machine"),
+        (("person", None, "fast"), "search = 'fast' for a person"),
+        (("machine", "detect,fly", None), "tasks = 'detect,fly'; one or more of classify, detect"),
+        (("machine", "", None), "one or more of"),
+        (("machine", [], None), "one or more of"),
+        (("machine", (1,), None), "tasks = '1'; one or more of"),
+        (("machine", None, "slow"), "search = 'slow'; fast or full is allowed"),
+        (("machine", "pose", "fast"), "search = 'fast' with tasks = 'pose'"),
+    ],
+)
+def test_askings_are_checked(asked: Any, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        asked_machine(*asked)
+
+
+def test_askings_are_understood() -> None:
+    assert asked_machine("person") is None
+    assert asked_machine("machine") == Machine(TASKS)
+    assert asked_machine("machine", " pose, detect") == Machine(("detect", "pose"))
+    assert asked_machine("machine", ["detect"]) == Machine(("detect",))
+    assert asked_machine("machine", None, "full") == Machine(search="full")
+    codec = codec_by_name("gdn")
+    assert for_reader(codec, None) is codec
+
+
+def test_what_is_asked_reaches_the_codec_of_a_machine(picture: Picture) -> None:
+    noted, tight = Noted(), Limits(pixels=100)
+    for_reader(noted, Machine(), hold_rate=False).encode(picture)
+    for_reader(noted, Machine()).encode(picture)
+    assert [settings.guide.hold_rate for settings in noted.asked if settings.guide] == [False, True]
+    with pytest.raises(LimitError):
+        for_reader(noted, Machine(), limits=tight).encode(picture)
+
+
+def test_one_call_makes_a_file_for_a_machine(picture: Picture) -> None:
+    plain = foveal.encode(picture, codec="gdn", quality=30)
+    data = foveal.encode(picture, codec="gdn", quality=30, reader="machine", tasks="detect")
+    assert abs(len(data) / len(plain) - 1) < 0.02
+    assert foveal.info(data).importance_bytes > 0
+    small = foveal.encode(picture, codec="gdn", target=Target(bpp=0.5), reader="machine")
+    assert 0.97 * 0.5 * 160 * 160 / 8 <= len(small) <= 0.5 * 160 * 160 / 8
+    for more, words in (
+        ({"importance": np.ones((2, 2), np.float32)}, "an importance map, or a guide, and a file for a machine"),
+        ({"guide": Guide(np.ones((2, 2), np.float32))}, "an importance map, or a guide, and a file for a machine"),
+        ({"hold_rate": True}, "hold_rate and a file for a machine"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            foveal.encode(picture, codec="gdn", reader="machine", **more)
+
+
+def test_octaves_of_the_scale_are_those_of_the_codecs() -> None:
+    infos = {info.name: info for info in all_codecs()}
+    for card in cards():
+        if infos[card.codec].octave is not None:
+            told = octave_in_quality(card.config["coarse_lambda"], card.config["fine_lambda"])
+            assert infos[card.codec].octave == pytest.approx(told, abs=0.05)
+    for name in ("hevc", "kvazaar"):
+        info = infos[name]
+        assert info.octave is not None
+        assert info.scale.coarse - info.scale.fine == 47
+        assert math.isclose(info.octave * 47 / 99, 6)
+    assert all(info.importance for info in infos.values() if info.octave is not None)
