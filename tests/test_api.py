@@ -52,8 +52,6 @@ def test_a_crop_and_a_partial_file(photo: Picture) -> None:
             foveal.decode(data, crop=crop)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="gdn has 1 band"):
         foveal.decode(data, bands=2)
-    with pytest.raises(SettingsError, match="hyperprior has no importance map"):
-        foveal.encode(small, codec="hyperprior", importance=np.ones((2, 2), np.float32))
     with pytest.raises(SettingsError, match="hold_rate without"):
         foveal.encode(small, codec="gdn", hold_rate=True)
     with pytest.raises(SettingsError, match="hold_rate with a target"):

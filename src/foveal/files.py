@@ -167,7 +167,7 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
 
 
 def _moved_nothing(guide: Guide, codec: Codec, data: bytes, limits: Limits) -> bool:
-    return not codec.describe(data, limits).importance_bytes if codec.info.learned else guide.is_flat
+    return not codec.describe(data, limits).importance_bytes if codec.info.learned and codec.info.importance else guide.is_flat
 
 
 def _warn_of_idle_map(importance: str, request: EncodeRequest) -> None:

@@ -43,9 +43,7 @@ def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[Batc
 
 def _check_encode(info: CodecInfo, request: EncodeRequest) -> None:
     settings = request.settings
-    if request.importance is not None:
-        info.check_importance()
-    else:
+    if request.importance is None:
         asked_guide(None, hold_rate=request.hold_rate)
     info.checked(settings)
     if request.target is None:

@@ -85,7 +85,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["encode", "in", "out", "--codec", "jpeg", "--quality", "nan"], "quality nan"),
         (["encode", "in", "out", "--hold-rate"], "hold_rate without an importance map"),
         (["encode", "in", "out", "--hold-rate", "--importance", "maps", "--target-bpp", "1"], "hold_rate with a target"),
-        (["encode", "in", "out", "--codec", "jpeg", "--importance", "maps"], "jpeg has no importance map"),
         (["encode", "in", "out", "--importance", "maps", "--tile", "100"], "tile = 100"),
         (["decode", "coded", "out", "--bands", "0"], "bands = 0"),
         (["decode", "coded", "out", "--bands", "9"], "bands = 9"),

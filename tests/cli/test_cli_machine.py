@@ -70,7 +70,6 @@ def test_a_target_may_be_for_a_machine(more: list[str], capsys: pytest.CaptureFi
         (["--for", "machine", "--hold-rate"], "leave hold_rate out"),
         (["--for", "machine", "--tasks", "fly"], "one or more of classify, detect, segment, pose are needed"),
         (["--for", "machine", "--search", "slow"], "fast or full is allowed"),
-        (["--for", "machine", "--codec", "hyperprior"], "hyperprior cannot put its bits where a machine looks"),
         (["--for", "dogs"], "person or machine is allowed"),
         (["--tasks", "detect"], "for a person; ask --for machine"),
         (["--search", "full"], "for a person; ask --for machine"),

@@ -170,7 +170,6 @@ def test_importance_reaches_the_codec_as_a_guide_of_float32() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (EncodeSettings(guide=Guide(MAP)), "hyperprior has no importance map; leave it out"),
         (EncodeSettings(tile=256), "hyperprior has no tiles; leave tile out"),
     ],
 )

@@ -16,7 +16,7 @@ import foveal
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.guide import MOST, SWING, Guide, asked_guide
 from foveal.codecs.learned.quality_map import CELL, guide_steps, map_of
-from foveal.codecs.registry import codec_by_name
+from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.container.reader import read_container
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS
@@ -119,3 +119,23 @@ def test_every_way_to_ask_gives_the_same_file(photo: Picture) -> None:
     assert saved.getvalue() == drawn
     with pytest.raises(OSError, match="hold_rate without an importance map"):
         Image.fromarray(small.samples).save(io.BytesIO(), "FVL", codec="gdn", hold_rate=True)
+
+
+@pytest.mark.parametrize("name", [info.name for info in all_codecs()])
+def test_every_codec_follows_a_guide_and_writes_a_plain_file(name: str, photo: Picture) -> None:
+    codec = codec_by_name(name)
+    part = Picture(np.ascontiguousarray(photo.samples[:96, :128]))
+    octaves = np.full((6, 8), 1.5, np.float32)
+    octaves[:, :4] = -0.5
+    quality = 30.0 if codec.info.learned else 45.0
+    plain = codec.decode(codec.encode(part, EncodeSettings(quality)))
+    data = codec.encode(part, EncodeSettings(quality, guide=Guide(octaves, hold_rate=True)))
+    back = codec.decode(data)
+    assert (back.width, back.height) == (128, 96)
+    assert len(data) <= 1.1 * len(codec.encode(part, EncodeSettings(quality)))
+
+    def error(picture: Picture, columns: slice) -> float:
+        return float(np.square(picture.samples[:, columns].astype(float) - part.samples[:, columns]).mean())
+
+    fine, coarse = slice(0, 60), slice(68, 128)
+    assert error(back, fine) / error(back, coarse) < error(plain, fine) / error(plain, coarse)

@@ -60,7 +60,8 @@ class CodecInfo:
     presets: the back end's own names for speed against size, or those of a learned codec's sets of weights, each for what they
     were trained for; the default first; empty if it has none.
     bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
-    coded in tiles, so that a part of the picture is read alone. importance: whether a guide, or a map drawn for one, can move bits inside the picture.
+    coded in tiles, so that a part of the picture is read alone. importance: whether a guide, or a map drawn for one, reaches the
+    coder; before a codec that has no way for it a filter does what it can (``codecs/guided``).
     octave: how much lower the quality is whose quantiser has twice the step, 6 QP of HEVC; None for a codec without steps of its own
     inside the picture, so that no guide is followed exactly.
     needs: the packages to install, as pip spells them.
@@ -100,16 +101,9 @@ class CodecInfo:
             chroma=settings.chroma or next(iter(self.chroma), None),
             preset=settings.preset or next(iter(self.presets), None),
             suffix=settings.suffix or self.suffixes[0],
-            guide=_checked_guide(settings.guide, self),
+            guide=_checked_guide(settings.guide),
             tile=_checked_tile(settings.tile, self),
         )
-
-    def check_importance(self) -> None:
-        """Raises SettingsError if no map can move bits in this codec's files."""
-        if not self.importance:
-            raise SettingsError(
-                f"{self.name} has no importance map; leave it out, or choose a codec that `foveal codecs` lists with one"
-            )
 
 
 @dataclass(frozen=True)
@@ -200,6 +194,10 @@ class Codec(ABC):
         checked = self.info.checked(settings)
         if self.info.learned:  # the back ends of the others know their own
             limits.check_size(picture.width, picture.height)
+        if checked.guide is not None and not self.info.importance:
+            from foveal.codecs.guided.steered import Steered  # it steers codecs, so it imports this file
+
+            return Steered(self, picture, checked, limits)
         return self._prepare(picture, checked)
 
     @abstractmethod
@@ -257,10 +255,9 @@ def _checked_threads(threads: int | None) -> int | None:
     return None if threads is None else check_count("threads", threads, MOST_THREADS)
 
 
-def _checked_guide(guide: Guide | None, info: CodecInfo) -> Guide | None:
+def _checked_guide(guide: Guide | None) -> Guide | None:
     if guide is None:
         return None
-    info.check_importance()
     if not isinstance(guide, Guide):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(
             f"a {type(guide).__name__} is no foveal.codecs.guide.Guide; make one by Guide.of_importance, or leave guide out"

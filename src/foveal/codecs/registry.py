@@ -55,7 +55,7 @@ _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
             64, "jpeg", "JPEG (libjpeg-turbo)", (".jpg", ".jpeg"), QualityScale("quality", 1, 100, False),
-            chroma=("420", "422", "444"), metadata=True,
+            chroma=("420", "422", "444"), metadata=True, importance=True,
         ),
         _STANDARD + "jpeg", "JpegCodec",
     ),

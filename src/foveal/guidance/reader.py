@@ -80,18 +80,12 @@ def check_machine(machine: Machine, info: CodecInfo, *, mapped: bool, hold_rate:
     """What can be said before any picture is read. mapped: whether an importance map or a guide is given too.
 
     Raises:
-        SettingsError: it is, or ``hold_rate``; or the codec follows no guide, or has no steps to search for.
+        SettingsError: it is, or ``hold_rate``; or the codec has no steps to search for.
     """
     if mapped:
         raise SettingsError("an importance map, or a guide, and a file for a machine, which has one of its own; leave one out")
     if hold_rate:
         raise SettingsError("hold_rate and a file for a machine, which is as large as a plain one anyway; leave hold_rate out")
-    try:
-        info.check_importance()
-    except SettingsError as error:
-        raise SettingsError(
-            f"{info.name} cannot put its bits where a machine looks; choose a codec that `foveal codecs` lists with an importance map"
-        ) from error
     if machine.search is not None and info.octave is None:
         raise SettingsError(
             f"{info.name} has no steps of its own inside a picture, so there is nothing to search; leave search out"

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from foveal.codecs.base import Chroma, Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.guide import Guide
+from foveal.codecs.guided.jpeg_blocks import thin_blocks
+from foveal.codecs.guided.steered import Steered
 from foveal.codecs.standard.pillow_file import check_exif, check_sides, describe_image
 from foveal.errors import BackendError, PictureError
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -44,7 +47,13 @@ class JpegCodec(Codec):
             raise PictureError(
                 f"an ICC profile of {len(picture.icc)} bytes; jpeg holds up to {_ICC}, so convert the picture to sRGB"
             )
-        return _PreparedJpeg(self.info, picture, settings)
+        if settings.guide is None:
+            return _PreparedJpeg(self.info, picture, settings)
+
+        def thinned(given: Picture, guide: Guide, quality: float) -> Picture:
+            return thin_blocks(given, guide, int(self.info.scale.native(quality)), settings.chroma or "420")
+
+        return Steered(self, picture, settings, filtered=thinned)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``Codec.decode``; a file with CMYK samples becomes sRGB."""
