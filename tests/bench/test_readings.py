@@ -104,9 +104,42 @@ def test_readings_are_done_again_when_the_network_or_the_label_changes(plan):
     other = replace(plan, readers=(Reader(Brightness(), "id-2", labels),))
     assert run_bench(other, load=lambda _: StepCodec()).measured == 4
     file = read_rows(plan.rows_path)
-    kept = select_readings(file.readings, select_latest(file.rows)[0])
+    kept, _ = select_readings([file.readings], select_latest(file.rows)[0])
     assert len(kept) == 24
     assert {one.network_id for one in kept} == {"id-2"}
+
+
+def test_the_bench_itself_says_which_network_and_labels_count(plan, tmp_path):
+    run_bench(plan, load=lambda _: StepCodec())
+    labels = {**plan.readers[0].truths, "0.png": ClassLabel(6)}
+    other = replace(plan, out=tmp_path / "other", readers=(Reader(Brightness(), "id-2", labels),))
+    done = run_bench(other, load=lambda _: StepCodec())
+    files = [read_rows(done.path), read_rows(plan.rows_path)]
+    rows = select_latest([row for file in files for row in file.rows])[0]
+    kept, notes = select_readings([file.readings for file in files], rows)
+    assert {one.network_id for one in kept} == {"id-2"}
+    assert notes == ()  # all that is left out is there anew
+    kept, notes = select_readings([file.readings for file in reversed(files)], rows)
+    assert {one.network_id for one in kept} == {"id-1"}
+    cut = [one for one in files[0].readings if one.label == "uncompressed"]
+    kept, notes = select_readings([cut, files[1].readings], rows)
+    assert notes == ("brightness: 18 readings of step by another network or record of that name left out",)
+    assert {one.label for one in kept} == {"uncompressed"}
+
+
+def test_readings_by_other_labels_count_for_agreement(plan, tmp_path):
+    run_bench(plan, load=lambda _: StepCodec())
+    labels = {**plan.readers[0].truths, "0.png": ClassLabel(6)}
+    other = replace(plan, out=tmp_path / "other", readers=(Reader(Brightness(), plan.readers[0].network_id, labels),))
+    done = run_bench(other, load=lambda _: StepCodec())
+    own, also = read_rows(done.path), read_rows(plan.rows_path)
+    cut = [one for one in own.readings if one.label == "uncompressed"]
+    kept, notes = select_readings([cut, also.readings], select_latest([*own.rows, *also.rows])[0])
+    assert notes == ("brightness: 3 readings of step by other labels count for agreement alone",)
+    assert len(kept) == 24
+    assert all(
+        one.labelled is None and one.agreement is not None for one in kept if one.picture == "0.png" and one.label == "step"
+    )
 
 
 def test_a_network_that_fails_on_one_picture_is_reported_and_the_rest_is_done(plan):

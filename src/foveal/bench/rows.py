@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -168,24 +169,49 @@ def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]
     return tuple(kept.values()), notes
 
 
-def select_readings(readings: Sequence[Reading], rows: Sequence[Row]) -> tuple[Reading, ...]:
-    """The newest good reading of each picture, label, quality and network, of the versions that the chosen rows have.
+def select_readings(files: Sequence[Sequence[Reading]], rows: Sequence[Row]) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    """The newest good reading of each picture, label, quality and network, of the versions that the chosen rows have; and notes.
 
-    Readings of a network that has changed since, and those by a label that has, are left out.
+    files: the readings of each file, that of the bench itself first: its newest say what network and which labels count.
+    Readings of a network that is another by now are left out; those by another label count for agreement alone.
     """
     versions = {(row.label, row.foveal, row.threads, row.weights) for row in rows if row.error is None}
     uncompressed = {(foveal, threads) for _, foveal, threads, _ in versions}
-    networks = {one.network: one.network_id for one in readings}
-    truths = {(one.picture, one.network): one.truth_id for one in readings}
+    networks: dict[str, str] = {}
+    truths: dict[tuple[str, str], str | None] = {}
+    for one in (one for readings in files for one in reversed(readings)):
+        networks.setdefault(one.network, one.network_id)
+        truths.setdefault((one.picture, one.network), one.truth_id)
     kept: dict[tuple[object, ...], Reading] = {}
-    for one in readings:
-        known = (one.label, one.foveal, one.threads, one.weights) in versions
-        itself = one.quality is None and (one.foveal, one.threads) in uncompressed
-        current = one.network_id == networks[one.network] and one.truth_id == truths[one.picture, one.network]
-        key = one.picture, one.label, one.quality, one.network
-        if (known or itself) and current and (one.error is None or key not in kept):
-            kept[key] = one
-    return tuple(kept.values())
+    foreign: dict[tuple[object, ...], Reading] = {}
+    for readings in reversed(files):
+        own: dict[tuple[object, ...], Reading] = {}
+        for one in readings:
+            key = one.picture, one.label, one.quality, one.network
+            known = (one.label, one.foveal, one.threads, one.weights) in versions
+            itself = one.quality is None and (one.foveal, one.threads) in uncompressed
+            if one.network_id != networks[one.network]:
+                foreign[key] = one
+            elif (known or itself) and (one.error is None or key not in own):
+                same = one.truth_id == truths[one.picture, one.network]
+                own[key] = one if same else replace(one, truth_id=None, labelled=None)
+        kept |= {key: one for key, one in own.items() if one.error is None or key not in kept}
+    missing = Counter((one.network, one.label) for key, one in foreign.items() if key not in kept)
+    unlabelled = Counter(
+        (one.network, one.label) for one in kept.values() if one.truth_id is None and truths[one.picture, one.network] is not None
+    )
+    notes = (
+        *(
+            f"{network}: {counted(count, 'reading')} of {label} by another network or record of that name left out"
+            for (network, label), count in missing.items()
+        ),
+        *(
+            f"{network}: {counted(count, 'reading')} of {label} by other labels count for agreement alone"
+            for (network, label), count in unlabelled.items()
+        ),
+    )
+    order = {one.label: number for number, one in enumerate(one for readings in files for one in readings)}
+    return tuple(sorted(kept.values(), key=lambda one: order[one.label])), notes
 
 
 def _alike(row: Row, newest: Row) -> bool:

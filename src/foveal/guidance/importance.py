@@ -32,9 +32,9 @@ from foveal.tasks.proxy.network import HEADS, STEP, STRIDES, Proxy, ProxyConfig,
 from foveal.tasks.proxy.surprise import squared_gradients
 from foveal.threads import thread_limit
 
-READING_SIDE: Final = 384
+READING_SIDE: Final = 320
 """Pixels of the longer side at which the proxy reads a picture; smaller ones are read as they are."""
-DRAWS: Final = 3
+DRAWS: Final = 2
 """Draws of answers; each costs a gradient."""
 _SMOOTHING = 2.0  # pixels, of the picture as read
 _FLOOR = 1e-3  # of the mean score, so that every pixel has some

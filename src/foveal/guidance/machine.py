@@ -11,7 +11,7 @@ import numpy as np
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.guide import Guide
 from foveal.errors import SettingsError
-from foveal.guidance.allocation import BLOCK
+from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.feature_distortion import Coding, FeatureDistortion
 from foveal.guidance.importance import ProxyReader
 from foveal.guidance.reader import Machine as Machine
@@ -115,7 +115,7 @@ class _Searched(Prepared):
         octaves = FeatureDistortion().octaves(
             self._reader, picture, self._codings(quality), rows, columns, threads=settings.threads
         )
-        guide = Guide(octaves.astype(np.float32), self._hold_rate)
+        guide = Guide(octaves.astype(np.float32), self._hold_rate, DEFAULT_ALLOCATION.chroma)
         return self._codec.prepare(picture, replace(settings, guide=guide), self._limits)
 
     def _codings(self, quality: float) -> list[Coding]:
