@@ -221,7 +221,7 @@ class _Batch:
                 if process.pid not in before:
                     process.terminate()
             raise
-        pool.shutdown()
+        pool.shutdown(wait=not lost)  # of a broken pool, waiting for its end has been seen to last for ever
         return lost
 
     def _start(
