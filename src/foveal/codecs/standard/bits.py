@@ -36,3 +36,7 @@ class Bits:
         """An Exp-Golomb number with a sign. Raises as ``take_ue``."""
         value = self.take_ue()
         return (value + 1) // 2 if value & 1 else -(value // 2)
+
+    def align(self) -> None:
+        """Goes on to the next byte, if not at the start of one."""
+        self._at = (self._at + 7) & ~7

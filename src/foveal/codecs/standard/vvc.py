@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import final
 
 from foveal.codecs.base import Chroma, EncodeSettings
+from foveal.codecs.standard.bits import Bits
 from foveal.codecs.standard.process import ffmpeg_program, run_program
 from foveal.codecs.standard.still_stream import PreparedStill, StillStreamCodec, StreamHead, StreamKind, note_for
 from foveal.codecs.standard.true_size import Unit, nal_units, read_nal_note, unescaped, with_nal_note
-from foveal.errors import BackendError, DamagedError, TruncatedError, UnsupportedError
+from foveal.errors import BackendError, DamagedError, UnsupportedError
 from foveal.media.color import YCbCr
 from foveal.media.padding import pad_to_multiple
 from foveal.picture import Picture
@@ -75,7 +76,7 @@ def _units(stream: bytes) -> list[Unit]:
 
 def _read_sps(payload: bytes) -> tuple[int, int, Chroma, int]:
     """Width, height, chroma and bit depth of a sequence parameter set (ITU-T H.266, 7.3.2.4)."""
-    bits = _Bits(payload)
+    bits = Bits(payload, "sequence parameter set")
     bits.take(8)  # ids of this set and of the video parameter set
     sublayers = bits.take(3)
     chroma = _CHROMA[bits.take(2)]
@@ -97,7 +98,7 @@ def _read_sps(payload: bytes) -> tuple[int, int, Chroma, int]:
     return width, height, chroma, 8 + bits.take_ue()
 
 
-def _skip_profile(bits: _Bits, sublayers: int) -> None:
+def _skip_profile(bits: Bits, sublayers: int) -> None:
     """profile_tier_level (7.3.3.1)."""
     bits.take(18)  # profile, tier, level, two flags
     if bits.take(1):
@@ -108,33 +109,3 @@ def _skip_profile(bits: _Bits, sublayers: int) -> None:
     bits.align()
     bits.take(8 * sum(present))
     bits.take(32 * bits.take(8))
-
-
-@final
-class _Bits:
-    """Reads bits, the highest of each byte first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def take(self, count: int) -> int:
-        """The next ``count`` bits as a number. Raises TruncatedError past the end."""
-        first, last = self._at >> 3, (self._at + count + 7) >> 3
-        if last > len(self._data):
-            raise TruncatedError("the sequence parameter set is cut off")
-        value = int.from_bytes(self._data[first:last], "big") >> (8 * last - self._at - count)
-        self._at += count
-        return value & ((1 << count) - 1)
-
-    def take_ue(self) -> int:
-        """An Exp-Golomb number of at most 32 bits."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 31:
-                raise DamagedError("a number of more than 32 bits in the sequence parameter set; the file is damaged")
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def align(self) -> None:
-        """Goes on to the next byte, if not at the start of one."""
-        self._at = (self._at + 7) & ~7
