@@ -217,11 +217,11 @@ class _Batch:
                         lost.append(job)
         except BaseException:  # such as Ctrl-C: what is under way is given up, not waited for
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                if process.pid not in before:
-                    process.terminate()
+            _end_but(before)
             raise
-        pool.shutdown(wait=not lost)  # of a broken pool, waiting for its end has been seen to last for ever
+        if lost:  # a worker that was about to start can outlive the pool's own end of it, and shutdown would wait for ever
+            _end_but(before)
+        pool.shutdown()
         return lost
 
     def _start(
@@ -278,6 +278,13 @@ def _guarded(worker: Callable[[BatchJob], Any], job: BatchJob) -> _Answer:
         except Exception as error:
             result, reason = None, f"{type(error).__name__}: {error}"
     return result, reason, tuple(str(w.message) for w in caught)
+
+
+def _end_but(before: set[int | None]) -> None:
+    """Ends all processes of this one that were not there before."""
+    for process in multiprocessing.active_children():
+        if process.pid not in before:
+            process.kill()
 
 
 def _die_quietly() -> None:
