@@ -22,7 +22,7 @@ def read_source(source: str, limits: Limits) -> bytes:
     """The bytes of a file, or of standard input for ``-``.
 
     Raises:
-        InputError: it cannot be read. LimitError: it is larger than ``limits`` allow.
+        InputError: it cannot be read, or holds nothing. LimitError: it is larger than ``limits`` allow.
     """
     try:
         if source == PIPE:
@@ -32,6 +32,10 @@ def read_source(source: str, limits: Limits) -> bytes:
                 data = file.read(limits.payload_bytes + 1)
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}") from error
+    if not data and source == PIPE:
+        raise InputError("standard input is empty; pipe a file into it, or name one in the place of -")
+    if not data:
+        raise InputError(f"{source} is empty, 0 bytes; write or copy it again, or name another file")
     limits.check_payload(len(data))
     return data
 

@@ -80,6 +80,22 @@ def test_all_files_are_there_and_hold_the_figures(tmp_path):
     assert "foveal bench &lt;x&gt;" in html
 
 
+def test_one_codec_gets_no_table_of_bd_rates(tmp_path):
+    """Nor do curves without a metric in common; a line says why."""
+    path = write(tmp_path / "r.jsonl", rows_of("base"))
+    (tmp_path / "p.json").write_text('{"results": {"bpp": [1, 2], "ms-ssim": [0.9, 0.95]}}')
+    unlike = write(tmp_path / "unlike.jsonl", [replace(one, ms_ssim=None) for one in rows_of("base")])
+    for rows, published in ((path, ()), (unlike, (tmp_path / "p.json",))):
+        text = write_report([rows], tmp_path / "out", anchor="base", published=published).markdown.read_text()
+        assert "## BD-rate" not in text
+        assert "- No BD-rates: they compare two curves of one metric, and there are no two." in text
+        assert "| base | 1 | 1 | 2 |" in text
+    rows = rows_of("base") + rows_of("half", factor=0.5)
+    text = write_report([write(tmp_path / "two.jsonl", rows)], tmp_path, anchor="base").markdown.read_text()
+    assert "## BD-rate" in text
+    assert "No BD-rates" not in text
+
+
 def test_results_are_means_over_pictures_in_the_compressai_form(tmp_path):
     write_report([write(tmp_path / "r.jsonl", rows_of("base", seconds=2.0))], tmp_path, anchor="base")
     published = read_published(tmp_path / "results" / "base.json")

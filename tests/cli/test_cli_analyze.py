@@ -204,4 +204,4 @@ def test_a_picture_from_standard_input(
         assert main(["analyze", "-", "--network", network]) == status
     told = capsys.readouterr()
     assert "100.0%  green" in told.out
-    assert "standard input is empty; pipe a picture" in told.err
+    assert "standard input is empty; pipe a file into it" in told.err

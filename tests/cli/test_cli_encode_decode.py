@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -55,6 +56,28 @@ def test_a_picture_becomes_a_file_of_the_suffix_and_comes_back(photo: Path, caps
     assert main(["decode", str(coded), str(back), "--json"]) == 0
     assert report(capsys)["codec"] == "jpeg"
     assert np.abs(pixels(back) - pixels(photo)).mean() < 5
+
+
+@pytest.mark.parametrize("command", [["encode", "-", "out.fvl"], ["decode", "-", "out.png"], ["info", "-"]])
+def test_empty_input_is_called_empty(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert main(command) == 1
+    assert "standard input is empty; pipe a file into it" in error(capsys)
+    (tmp_path / "none.fvl").touch()
+    assert main(["none.fvl" if word == "-" else word for word in command]) == 1
+    assert "none.fvl is empty, 0 bytes; write or copy it again" in error(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["none.fvl"]
+
+
+def test_an_empty_file_is_called_empty_where_a_part_is_asked_for(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo.with_name("none.fvl").touch()
+    command = ["decode", str(photo.with_name("none.fvl")), str(photo.with_name("back.png"))]
+    for part in (["--bands", "1"], ["--crop", "0,0,8,8"]):
+        assert main([*command, *part]) == 1
+        assert "none.fvl is empty, 0 bytes" in error(capsys)
 
 
 def test_a_person_gets_one_line(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_standard_input_takes_a_crop_too(folder: Path) -> None:
         (["decode", "a.jpg", "b.png", "--crop", "100,0,64,48"], "crop 100,0,64,48; the picture is 128x96"),
         (["decode", "a.fvl", "b.png", "--crop", "-1,0,4,4"], "crop -1,0,4,4"),
         (["decode", "a.jpg", "b.png", "--crop", "5"], "crop '5'"),
-        (["decode", "empty", "b.png", "--crop", "0,0,1,1"], "nothing"),
+        (["decode", "empty", "b.png", "--crop", "0,0,1,1"], "empty is empty, 0 bytes"),
         (["encode", "a.png", "b.jpg", "--importance", "none.png"], "none.png"),
         (["encode", "a.png", "b.jpg", "--hold-rate"], "hold_rate without an importance map"),
         (["encode", "a.png", "b.jpg", "--tile", "512"], "jpeg has no tiles"),

@@ -86,11 +86,15 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_folders_refuse_empty_classes_and_strangers(tmp_path: Path) -> None:
     pictures = _pictures(tmp_path, "ant/1.png", "stray.png")
-    with pytest.raises(LabelError, match=r"1 of 2 pictures lie in no class folder"):
+    with pytest.raises(
+        LabelError, match=r"1 of 2 pictures lie in no class folder of it, .*; allow it with leave_out \(--leave-out\)"
+    ):
         read_labels(f"folders:{tmp_path}", pictures)
+    with pytest.raises(LabelError, match=r"none of the 1 pictures lies in a class folder .*; name the folder whose folders are"):
+        read_labels(f"folders:{tmp_path}", pictures[1:], leave_out=True)
     assert read_labels(f"folders:{tmp_path}", pictures, leave_out=True).left_out == (pictures[1],)
     (tmp_path / "bee").mkdir()
-    with pytest.raises(LabelError, match="the class 'bee'"):
+    with pytest.raises(LabelError, match=r"the class 'bee' .* allow it with leave_out \(--leave-out\)"):
         read_labels(f"folders:{tmp_path}", pictures[:1])
     (tmp_path / "classes.txt").write_text("bee\n")
     with pytest.raises(LabelError, match="'ant' is none of the 1 classes"):
@@ -346,7 +350,7 @@ def test_coco_keypoints_of_one_person(tmp_path: Path) -> None:
     assert truth.scores.tolist() == [1, 1, 0, 1, 1]
     assert truth.points[1].tolist() == [3, 4]
     _json(tmp_path / "c.json", _coco(images=images, annotations=[person, *[{**person, "image_id": 6}] * 2]))
-    with pytest.raises(LabelError, match=r"1 picture of several people, such as b\.jpg"):
+    with pytest.raises(LabelError, match=r"1 picture of several people, such as b\.jpg; .* \(--leave-out\)"):
         read_labels(spelling, pictures)
     assert read_labels(spelling, pictures, leave_out=True).left_out == (pictures[1],)
 

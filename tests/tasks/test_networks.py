@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -325,6 +326,58 @@ def test_segmenters_of_transformers(hf: Any, tmp_path: Path) -> None:
     hf.SegformerModel(config).save_pretrained(tmp_path)
     with pytest.raises(NetworkError, match="SegformerModel; …ForImageClassification"):
         open_task(f"hf:{tmp_path}")
+
+
+@pytest.fixture
+def no_hub(hf: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub that refuses connections, and its cache, which is empty; waiting for another attempt is an error."""
+    from huggingface_hub import constants
+
+    def wait(seconds: float) -> None:
+        raise AssertionError(f"waits {seconds} s")
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("time.sleep", wait)
+    return tmp_path / "cache"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_a_hub_that_does_not_answer_is_asked_once(no_hub: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(
+        NetworkError, match=r"^hf:some/model: http://127\.0\.0\.1:\d+ cannot be reached .* name a folder that holds"
+    ) as told:
+        open_task("hf:some/model")
+    assert "\n" not in str(told.value)
+    assert "Retrying" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_without_a_hub_the_copy_in_its_cache_is_read(hf: Any, no_hub: Path) -> None:
+    config = hf.ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=32,
+        patch_size=8,
+        id2label=NAMES,
+    )
+    model, kept = no_hub / "models--some--model", "0123456789abcdef0123456789abcdef01234567"
+    _save(hf.ViTForImageClassification(config), model / "snapshots" / kept, size=32)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(kept)
+    task = open_task("hf:some/model", threads=1)
+    assert (task.record.input.width, task.classes.names) == (32, ("cat", "dog", "bird"))
+    (model / "snapshots" / kept / "model.safetensors").unlink()
+    with pytest.raises(NetworkError, match="nor a whole copy"):
+        open_task("hf:some/model", threads=1)
 
 
 def test_preparations_of_transformers() -> None:

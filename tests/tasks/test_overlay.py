@@ -124,8 +124,24 @@ def test_maps_tint_their_pixels() -> None:
     classes[:, 400:] = 2
     drawn = draw(Picture(np.full((600, 800, 3), 200, np.uint8)), ClassMap(classes), NAMES).samples
     assert drawn.shape[0] > 600  # the legend
-    np.testing.assert_allclose(drawn[300, 100], [100] * 3, atol=1)
+    assert (drawn[:600, :400] == 200).all()  # the background stays as it is
     np.testing.assert_allclose(drawn[300, 700], (200 + np.array(color_of(2))) / 2, atol=1)
+    classes[:, :] = VOID
+    none = draw(Picture(np.full((600, 800, 3), 200, np.uint8)), ClassMap(classes), NAMES).samples
+    np.testing.assert_allclose(none[:600], 100, atol=1)
+
+
+def test_without_a_background_every_class_is_tinted() -> None:
+    names = Vocabulary("things", ("sky", "tree"))
+    drawn = draw(Picture(np.full((600, 800, 3), 200, np.uint8)), ClassMap(np.zeros((600, 800), np.int16)), names).samples
+    np.testing.assert_allclose(drawn[300, 100], (200 + np.array(color_of(0))) / 2, atol=1)
+
+
+def test_the_list_has_no_patch_for_the_background() -> None:
+    """A black one beside a class that is not tinted would say what is not so."""
+    drawn = draw(Picture(np.full((600, 800, 3), 200, np.uint8)), ClassMap(np.zeros((600, 800), np.int16)), NAMES).samples
+    assert not (drawn[600:] == 0).all(axis=2).any()
+    assert (drawn[600:] > 200).any()
 
 
 def test_joints_and_limbs() -> None:

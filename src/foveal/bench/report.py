@@ -17,7 +17,7 @@ from foveal.bench.failures import failures_of
 from foveal.bench.pages import Page, Plot, to_html, to_markdown
 from foveal.bench.plots import Line, draw_png
 from foveal.bench.rows import Header, read_rows, select_latest, select_readings
-from foveal.bench.summary import Contender, Summary, bd_table, find_contender, time_table
+from foveal.bench.summary import NOT_GIVEN, Contender, Summary, bd_table, find_contender, time_table
 from foveal.errors import InputError
 from foveal.media.output import write_whole
 from foveal.metrics.bd import Interpolation
@@ -27,6 +27,9 @@ from foveal.tasks.wording import counted
 _PLOTS: Final[tuple[tuple[Metric, str, str], ...]] = (
     ("psnr_rgb", "rd_psnr.png", "PSNR (RGB), dB"),
     ("ms_ssim", "rd_ms_ssim.png", "MS-SSIM, -10 log10(1 - MS-SSIM), dB"),
+)
+_ALONE: Final = (
+    "No BD-rates: they compare two curves of one metric, and there are no two. `foveal bench --codecs` takes several codecs."
 )
 
 
@@ -138,12 +141,13 @@ def _page(title: str, summary: Summary, plots: tuple[Plot, ...]) -> Page:
     scored = [accuracy for accuracy in summary.accuracy if accuracy.nothing is None]
     read = [accuracy_tables.table(accuracy) for accuracy in scored]
     points = [accuracy_tables.scores(accuracy) for accuracy in scored]
+    compared = any(cell.refusal != NOT_GIVEN for cell in summary.bd)
     return Page(
         title=title,
         lead=f"{counted(len(summary.pictures), 'picture')}. Rate is the size of the file on disk, headers included.",
-        notes=summary.notes,
+        notes=summary.notes if compared else (*summary.notes, _ALONE),
         plots=plots,
-        figures=(*read, tables.bd_rates(summary), tables.times(summary), *points),
+        figures=(*read, *([tables.bd_rates(summary)] if compared else []), tables.times(summary), *points),
         words=tuple(words),
     )
 

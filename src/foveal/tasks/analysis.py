@@ -92,11 +92,8 @@ def analyze_picture(picture: Picture | str | Path | FileBytes, task: PixelTask, 
 
 
 def _read(source: str, limits: Limits) -> Picture:
-    """The picture in a file, or in standard input for ``-``. Raises as ``read_source`` and ``read_any``; InputError: nothing comes in."""
-    data = read_source(source, limits)
-    if source == PIPE and not data:
-        raise InputError("standard input is empty; pipe a picture into it, or name a file in the place of -")
-    return read_any(data, limits)
+    """The picture in a file, or in standard input for ``-``. Raises as ``read_source`` and ``read_any``."""
+    return read_any(read_source(source, limits), limits)
 
 
 def analyze_file(source: str, task: PixelTask, request: AnalyzeRequest, *, overwrite: bool = False) -> AnalyzeReport:

@@ -67,10 +67,14 @@ class InputRecord:
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != 3 or not np.isfinite(numbers).all():
                 raise NetworkError(f"[input] {name} = {list(numbers)}; three numbers are needed, for R, G and B")
-        if 0 in self.std or not self.range > 0 or not self.scale > 0:
-            raise NetworkError(
-                f"[input] std = {list(self.std)}, range = {self.range}, scale = {self.scale}; none of them may be 0"
-            )
+        if 0 in self.std:
+            raise NetworkError(f"[input] std = {list(self.std)}; none of them may be 0; 1 changes nothing")
+        for name, use in (
+            ("range", "samples become 0..range: write 1 or 255"),
+            ("scale", "the quantiser's step: see the network's file"),
+        ):
+            if not 0 < getattr(self, name) < np.inf:
+                raise NetworkError(f"[input] {name} = {getattr(self, name)!r}; a number above 0 is allowed: {use}")
 
     def _check_size(self) -> None:
         if not self.antialias and self.filter not in FILTERS[:3]:

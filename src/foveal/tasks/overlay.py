@@ -82,7 +82,7 @@ class _Canvas:
         """A line for the list, behind a patch of a colour."""
         self._lines.append((color, text))
 
-    def list_classes(self, lines: Sequence[tuple[str, Color]]) -> None:
+    def list_classes(self, lines: Sequence[tuple[str, Color | None]]) -> None:
         """The first of the lines for the list, and how many more there are."""
         for text, color in lines[:_LINES]:
             self.line(text, color)
@@ -178,19 +178,20 @@ def _first(scores: Sequence[str]) -> str:
 
 
 def _draw_map(canvas: _Canvas, result: ClassMap, classes: Vocabulary) -> None:
+    """The background stays as it is; pixels of no class are darkened."""
     colors = np.array([*(color_of(index) for index in range(len(classes))), (0, 0, 0)], np.uint8)  # VOID is -1, the last one
-    if classes.background is not None:
-        colors[classes.background] = (0, 0, 0)
+    background = len(classes) if classes.background is None else classes.background
     tint = Image.fromarray(colors[result.classes]).resize(canvas.image.size, Image.Resampling.NEAREST)
-    canvas.image.paste(Image.blend(canvas.image, tint, 0.5))
+    shade = np.where(result.classes == background, 0, 128).astype(np.uint8)  # of 255
+    canvas.image.paste(tint, mask=Image.fromarray(shade).resize(canvas.image.size, Image.Resampling.NEAREST))
     found, counts = np.unique(result.classes.astype(np.int64), return_counts=True)
     order = np.argsort(-counts, kind="stable")
     numbers: list[int] = found[order].tolist()
-    lines: list[tuple[str, Color]] = []
+    lines: list[tuple[str, Color | None]] = []
     for index, count in zip(numbers, counts[order].tolist(), strict=True):
         name = "no class" if index == VOID else classes.names[index]
         red, green, blue = (int(part) for part in colors[index])
-        lines.append((f"{name} {count / result.classes.size:.1%}", (red, green, blue)))
+        lines.append((f"{name} {count / result.classes.size:.1%}", None if index == background else (red, green, blue)))
     canvas.list_classes(lines)
 
 

@@ -88,7 +88,7 @@ def _of_one_person(coco: _Coco, spelled: LabelSpelling, leave_out: bool) -> dict
     crowded = [coco.images[number]["file_name"] for number, found in people.items() if len(found) > 1]
     if crowded and not leave_out:
         raise LabelError(
-            f"{spelled.label}: {counted(len(crowded), 'picture')} of several people, such as {crowded[0]}; leave them out with leave_out"
+            f"{spelled.label}: {counted(len(crowded), 'picture')} of several people, such as {crowded[0]}; leave them out with leave_out (--leave-out)"
         )
     return {number: found for number, found in people.items() if len(found) == 1}
 

@@ -29,14 +29,20 @@ def read_folders(spelled: LabelSpelling, pictures: Sequence[Path], leave_out: bo
         if path.is_relative_to(root) and len(parts := path.relative_to(root).parts) > 1:
             held[picture] = parts[0]
     left_out = tuple(picture for picture in pictures if picture not in held)
-    if not held or (left_out and not leave_out):
+    if not held:
         raise LabelError(
-            f"{spelled.label}: {len(left_out)} of {len(pictures)} pictures lie in no class folder of it, such as {left_out[0]}"
+            f"{spelled.label}: none of the {len(pictures)} pictures lies in a class folder of it, such as {left_out[0]}; name the folder whose folders are the classes"
+        )
+    if left_out and not leave_out:
+        raise LabelError(
+            f"{spelled.label}: {len(left_out)} of {len(pictures)} pictures lie in no class folder of it, such as {left_out[0]}; allow it with leave_out (--leave-out)"
         )
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     empty = tuple(name for name in folders if name not in set(held.values()))
     if empty and not leave_out:
-        raise LabelError(f"{spelled.label}: the class {empty[0]!r} ({len(empty)} in all) has no picture; allow it with leave_out")
+        raise LabelError(
+            f"{spelled.label}: the class {empty[0]!r} ({len(empty)} in all) has no picture; allow it with leave_out (--leave-out)"
+        )
     names = _names(spelled, tuple(folders), limits)
     index = {name: _index(names, name, spelled) for name in set(held.values())}
     labels = {picture: ClassLabel(index[name]) for picture, name in held.items()}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PREPARATION: Final = "preprocessor_config.json"
+_PATIENCE_S: Final = 5.0  # for the hub's first answer
 _FILTERS: Final = ("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")  # by Pillow's numbers
 _SOFTMAX: Final = ("detr", "yolos", "table-transformer")  # the last class is nothing; the other detectors have a sigmoid for each
 
@@ -51,30 +52,51 @@ _KINDS: Final = (
 
 
 def load_hf(name: str, record: Record | None, threads: int | None) -> tuple[Network, Record]:
-    """The model in a folder, or of a name on the hub, and its record unless one is given.
+    """The model in a folder, or of a name on the hub, and its record unless one is given. Without a connection the copy in the hub's
+    cache is taken.
 
     Raises:
-        NetworkError: it cannot be loaded, answers no task of foveal, or does not say how its pictures are prepared.
+        NetworkError: it cannot be reached or loaded, answers no task of foveal, or does not say how its pictures are prepared.
         MissingDependencyError: transformers has to be installed.
     """
     try:
         transformers: Any = importlib.import_module("transformers")
     except ImportError as error:
         raise MissingDependencyError("hf: networks need transformers: pip install 'foveal[hf]'") from error
+    unreached = None if Path(name).is_dir() else _why_unreached()
+    cached = unreached is not None
     try:
-        config: Any = transformers.AutoConfig.from_pretrained(name)
+        config: Any = transformers.AutoConfig.from_pretrained(name, local_files_only=cached)
     except Exception as error:
-        raise NetworkError(f"hf:{name}: cannot read its config: {error}") from error
+        raise _not_loaded(name, "cannot read its config", error, unreached) from error
     kind = _kind_of(config, name)
     try:
         with _no_progress_bar():
-            model: Any = getattr(transformers, kind.loader).from_pretrained(name).float()
+            model: Any = getattr(transformers, kind.loader).from_pretrained(name, local_files_only=cached).float()
     except Exception as error:
-        raise NetworkError(f"hf:{name}: {kind.loader} cannot load it: {type(error).__name__}: {error}") from error
+        raise _not_loaded(name, f"{kind.loader} cannot load it: {type(error).__name__}", error, unreached) from error
     found = record or Record(
-        kind.task, _classes(config, name), _input(name), _output(kind, config), source=f"transformers, {name}"
+        kind.task, _classes(config, name), _input(name, cached), _output(kind, config), source=f"transformers, {name}"
     )
     return TorchNetwork(_chosen_outputs(model, kind), threads, f"hf:{name}"), found
+
+
+def _why_unreached() -> str | None:
+    """Why the hub does not answer; None if it does. One question first, because its own library repeats each for half a minute."""
+    constants, utils = (importlib.import_module(f"huggingface_hub.{part}") for part in ("constants", "utils"))
+    try:
+        utils.get_session().head(constants.ENDPOINT, timeout=_PATIENCE_S)
+    except Exception as error:
+        return f"{constants.ENDPOINT} cannot be reached ({str(error).strip(' .') or type(error).__name__})"
+    return None
+
+
+def _not_loaded(name: str, what: str, error: Exception, unreached: str | None) -> NetworkError:
+    if unreached is None or not isinstance(error, OSError):  # OSError: a file that is missing
+        return NetworkError(f"hf:{name}: {what}: {error}")
+    return NetworkError(
+        f"hf:{name}: {unreached}, and there is neither a folder of that name nor a whole copy in the hub's cache; connect to the internet, or name a folder that holds the model"
+    )
 
 
 @contextmanager
@@ -143,11 +165,11 @@ def _output(kind: _Kind, config: Any) -> Form:
     )
 
 
-def _input(name: str) -> InputRecord:
-    """What ``preprocessor_config.json`` asks for."""
+def _input(name: str, cached: bool) -> InputRecord:
+    """What ``preprocessor_config.json`` asks for. cached: take it from the hub's cache alone."""
     hub: Any = importlib.import_module("transformers.utils")
     try:
-        path = hub.cached_file(name, _PREPARATION)
+        path = hub.cached_file(name, _PREPARATION, local_files_only=cached)
         values = cast("dict[str, Any]", json.loads(Path(path).read_text(encoding="utf-8")))
     except Exception as error:
         raise NetworkError(
