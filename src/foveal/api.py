@@ -16,7 +16,7 @@ from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
 from foveal.codecs.sniff import codec_of, describe_file
 from foveal.errors import InputError, PictureError, SettingsError
-from foveal.guidance.reader import Reader, Search, asked_machine, check_machine, for_reader
+from foveal.guidance.reader import Reader, Scores, Search, asked_machine, check_machine, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
@@ -41,6 +41,8 @@ def encode(
     reader: Reader = "person",
     tasks: str | Sequence[str] | None = None,
     search: Search | None = None,
+    scores: Scores | None = None,
+    reads: int | None = None,
     tile: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
@@ -50,7 +52,8 @@ def encode(
     own: ``foveal codecs`` lists them. ``importance`` is ``(rows, columns)`` of any size, 0..1, where the bits shall go; with
     ``hold_rate`` the file is as large as without it. ``guide`` says the same in octaves, in place of a map. With ``reader="machine"``
     a network says where the bits go: where it helps machines in ``tasks``, some of classify, detect, segment and pose (all if left out), in a file as
-    large as a plain one; ``search``, ``"fast"`` or ``"full"``, takes longer (docs/guidance.md). ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
+    large as a plain one; ``search``, ``"fast"`` or ``"full"``, takes longer, and ``scores="gradients"`` finds importance in
+    another way; ``reads`` is the longer side, in pixels, at which the machine reads pictures, 416 if left out, 0 for all of them (docs/guidance.md). ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
     A learned codec refuses a picture larger than ``limits`` allow, as the decoder would.
 
     Raises:
@@ -66,7 +69,7 @@ def encode(
     if target is not None and not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(f"target = {target!r}; a foveal.Target is needed, such as Target(bpp=0.5)")
     _check_limits(limits)
-    coder, machine = codec_by_name(codec), asked_machine(reader, tasks, search)
+    coder, machine = codec_by_name(codec), asked_machine(reader, tasks, search, scores, reads)
     if machine is not None:
         check_machine(machine, coder.info, mapped=importance is not None or guide is not None, hold_rate=hold_rate)
     guide = asked_guide(importance, hold_rate=hold_rate, guide=guide)

@@ -47,7 +47,7 @@ class EncodeRequest:
         """Raises SettingsError if a file for a machine is asked for that cannot be."""
         if self.machine is not None:
             mapped = self.importance is not None or self.settings.guide is not None
-            check_machine(self.machine, info, mapped=mapped, hold_rate=self.hold_rate)
+            check_machine(self.machine, info, mapped=mapped, hold_rate=self.hold_rate, adaptive=self.settings.adaptive)
 
 
 @dataclass(frozen=True)

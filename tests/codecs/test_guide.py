@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,16 @@ def test_a_drawn_map_is_finer_where_it_is_white_and_keeps_the_mean() -> None:
 
 
 def test_a_guide_travels_to_a_worker() -> None:
-    guide = Guide.of_importance(RAMP, hold_rate=True)
-    assert guide.is_flat == pickle.loads(pickle.dumps(guide)).is_flat
-    assert (pickle.loads(pickle.dumps(guide)).octaves == guide.octaves).all()
-    assert pickle.loads(pickle.dumps(guide)).hold_rate
+    guide = replace(Guide.of_importance(RAMP, hold_rate=True), chroma_octaves=-0.5, sharp=False, matrices=True)
+    there = pickle.loads(pickle.dumps(guide))
+    assert guide.is_flat == there.is_flat
+    assert (there.octaves == guide.octaves).all()
+    assert (there.hold_rate, there.chroma_octaves, there.sharp, there.matrices) == (True, -0.5, False, True)
+
+
+def test_drawn_maps_are_sharp_and_of_the_same_quantiser_for_all_frequencies() -> None:
+    for guide in (Guide(RAMP), Guide.of_importance(RAMP)):
+        assert (guide.sharp, guide.matrices, guide.chroma_octaves) == (True, False, 0)
 
 
 @settings(max_examples=40)
@@ -139,3 +146,14 @@ def test_every_codec_follows_a_guide_and_writes_a_plain_file(name: str, photo: P
 
     fine, coarse = slice(0, 60), slice(68, 128)
     assert error(back, fine) / error(back, coarse) < error(plain, fine) / error(plain, coarse)
+
+
+@pytest.mark.parametrize("name", [info.name for info in all_codecs() if info.name != "hevc"])
+def test_codecs_look_past_what_they_do_not_follow(name: str, photo: Picture) -> None:
+    """Whether blocks are sharp, which hevc alone follows, and the standard's matrices, which kvazaar does too."""
+    part = Picture(np.ascontiguousarray(photo.samples[:96, :128]))
+    plain = Guide(np.array([[-0.5, 0.5]], np.float32))
+    codec, soft = codec_by_name(name), replace(plain, sharp=False)
+    data = codec.encode(part, EncodeSettings(45, threads=1, guide=plain))
+    assert codec.encode(part, EncodeSettings(45, threads=1, guide=soft)) == data
+    assert (codec.encode(part, EncodeSettings(45, threads=1, guide=replace(plain, matrices=True))) == data) == (name != "kvazaar")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,11 +57,12 @@ def test_texture_takes_less() -> None:
     assert abs(PLAIN.octaves(halves(1, 1), Picture(samples))).max() < 1e-9
 
 
-def test_a_guide_holds_the_rate_if_it_is_to() -> None:
-    for hold_rate in (False, True):
-        guide = PLAIN.guide(halves(1, 2), noise(), hold_rate=hold_rate)
-        assert guide.hold_rate is hold_rate
-        assert guide.octaves.dtype == np.float32
+def test_a_guide_is_of_what_serves_machines() -> None:
+    allocation = replace(PLAIN, chroma=0.7)
+    guide = allocation.guide(halves(1, 2), noise())
+    assert guide.octaves.dtype == np.float32
+    assert np.allclose(guide.octaves, allocation.octaves(halves(1, 2), noise()), atol=1e-6)
+    assert (guide.chroma_octaves, guide.sharp, guide.matrices, guide.hold_rate) == (0.7, False, True, False)
 
 
 def test_a_drawn_map_moves_steps_by_the_same_law() -> None:

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from foveal.guidance.feature_distortion import Coding, FeatureDistortion, _between, _choices
-from foveal.guidance.importance import ProxyReader
+from foveal.guidance.importance import Importance, ProxyReader
 from foveal.picture import Picture
 from foveal.tasks.proxy.network import Proxy, ProxyConfig
 
 AT = (-1.0, 0.0, 1.5)
+EVEN = Importance(np.ones((4, 6), np.float32))
 NOISE = Picture(np.random.default_rng(0).integers(60, 200, (64, 96, 3), np.uint8))
 
 
@@ -36,8 +37,8 @@ def coded(octaves: float, picture: Picture = NOISE) -> Coding:
     return Coding(octaves, Picture(np.clip(picture.samples + error, 0, 255).astype(np.uint8)), 40_000 / 2**octaves)
 
 
-def chosen(errors: Sequence[np.ndarray], feature: float = 0.9) -> np.ndarray:
-    return FeatureDistortion(feature).octaves(Told(errors), NOISE, [coded(o) for o in AT], 4, 6, threads=3)
+def chosen(errors: Sequence[np.ndarray], feature: float = 0.9, importance: Importance = EVEN) -> np.ndarray:
+    return FeatureDistortion(feature).octaves(Told(errors), NOISE, [coded(o) for o in AT], importance, 4, 6, threads=3)
 
 
 def test_where_all_suffer_alike_nothing_moves() -> None:
@@ -56,6 +57,16 @@ def test_the_half_whose_features_suffer_gets_finer() -> None:
     assert abs(chosen([harm * 4.0**o for o in AT], feature=0)).max() <= 1 / 6
 
 
+def test_the_half_that_matters_gets_finer() -> None:
+    score = np.ones((8, 12), np.float32)
+    score[:, :6] = 50
+    even = [np.full((8, 12), 4.0**o) for o in AT]
+    octaves = chosen(even, feature=0, importance=Importance(score))
+    assert octaves[:, :2].max() < -0.3
+    assert octaves[:, 4:].min() > 0.3
+    assert abs(chosen(even, feature=1, importance=Importance(score))).max() <= 1 / 6
+
+
 def test_contexts_reach_beyond_a_block() -> None:
     harm = np.full((8, 12), 1e-3)
     harm[4:6, 6:8] = 100
@@ -66,7 +77,7 @@ def test_contexts_reach_beyond_a_block() -> None:
 
 def test_the_threads_reach_the_reader() -> None:
     told = Told([np.ones((8, 12))] * 3)
-    FeatureDistortion().octaves(told, NOISE, [coded(o) for o in AT], 4, 6, threads=3)
+    FeatureDistortion().octaves(told, NOISE, [coded(o) for o in AT], EVEN, 4, 6, threads=3)
     assert told.threads == 3
 
 
@@ -77,7 +88,7 @@ def test_pictures_of_any_size_are_searched(shape: tuple[int, int, int]) -> None:
     reader = ProxyReader(Proxy(sizes, folded=True).eval().requires_grad_(False))
     picture = Picture(np.random.default_rng(4).integers(0, 256, shape, np.uint8))
     rows, columns = -(-shape[0] // 16), -(-shape[1] // 16)
-    octaves = FeatureDistortion().octaves(reader, picture, [coded(o, picture) for o in AT], rows, columns)
+    octaves = FeatureDistortion().octaves(reader, picture, [coded(o, picture) for o in AT], EVEN, rows, columns)
     assert octaves.shape == (rows, columns)
     assert np.isfinite(octaves).all()
 
@@ -92,7 +103,7 @@ def test_features_that_a_network_sees_suffer_in_the_half_that_is_harmed(photo: P
         left = decoded[:, :96]
         left -= min(1.0, 0.4 * 2**octaves) * (left - left.mean((0, 1)))
         codings.append(Coding(octaves, Picture(np.clip(np.rint(decoded), 0, 255).astype(np.uint8)), 20_000 / 2**octaves))
-    chosen = FeatureDistortion(1.0).octaves(ProxyReader(), picture, codings, 6, 12)
+    chosen = FeatureDistortion(1.0).octaves(ProxyReader(), picture, codings, EVEN, 6, 12)
     assert chosen[:, :5].mean() < chosen[:, 7:].mean() - 0.5
 
 

@@ -13,6 +13,7 @@ import torch
 import foveal
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.guide import Guide
+from foveal.codecs.guided.low_pass import low_pass
 from foveal.codecs.learned.gains import octave_in_quality
 from foveal.codecs.learned.weights import cards
 from foveal.codecs.registry import all_codecs, codec_by_name
@@ -20,7 +21,7 @@ from foveal.codecs.search import Target, encode_to_target
 from foveal.errors import LimitError, SettingsError
 from foveal.guidance.importance import ProxyReader
 from foveal.guidance.machine import MachineCodec
-from foveal.guidance.reader import TASKS, Machine, asked_machine, check_machine, for_reader
+from foveal.guidance.reader import READS, TASKS, Machine, asked_machine, blur_of, check_machine, check_scores, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.tasks.proxy.network import Proxy, ProxyConfig
@@ -41,23 +42,26 @@ def picture(photo: Picture) -> Picture:
 
 
 class Noted(Codec):
-    """Codes nothing, and notes what it is asked; its files have the quality, its pictures are the darker the coarser it is."""
+    """Codes nothing, and notes what it is asked; its files have the quality, and are larger with a guide; its pictures are the darker
+    the coarser it is.
+    """
 
     def __init__(self) -> None:
         super().__init__(dataclasses.replace(GDN, name="noted"))
         self.asked: list[EncodeSettings] = []
         self.limits: list[Limits] = []
         self.qualities: list[tuple[bool, float]] = []
-        self.picture = Picture(np.zeros((1, 1, 3), np.uint8))
+        self.prepared: list[Picture] = []
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         self.asked.append(settings)
-        self.picture = picture
+        self.prepared.append(picture)
         return NotedPicture(self, settings.guide is not None)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         self.limits.append(limits)
-        return Picture((self.picture.samples * (len(data) / 4000)).astype(np.uint8))
+        shown = self.prepared[-1] if self.prepared else Picture(np.zeros((1, 1, 3), np.uint8))
+        return Picture((shown.samples * (len(data) / 4000)).astype(np.uint8))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
         return FileInfo("noted", len(data), 1, 1, 3)
@@ -69,7 +73,7 @@ class NotedPicture(Prepared):
 
     def encode(self, quality: float) -> bytes:
         self._codec.qualities.append((self._guided, quality))
-        return bytes(round(400 * 2 ** (quality / 30)))
+        return bytes(round((520 if self._guided else 400) * 2 ** (quality / 30)))
 
 
 @pytest.mark.parametrize("name", ["gdn", "frequency", "hevc"])
@@ -107,15 +111,38 @@ def test_a_target_decides_the_size_alone(reader: ProxyReader, picture: Picture) 
     assert 28 <= better.psnr_db < 28.5
 
 
-@pytest.mark.parametrize("hold_rate", [False, True])
-def test_the_rate_is_held_by_the_guide(hold_rate: bool, reader: ProxyReader, picture: Picture) -> None:
+def test_the_guide_says_where_the_bits_go(reader: ProxyReader, picture: Picture) -> None:
     noted = Noted()
-    MachineCodec(noted, Machine(), reader, hold_rate=hold_rate).encode(picture, EncodeSettings(40))
+    assert len(MachineCodec(noted, Machine(), reader, hold_rate=False).encode(picture, EncodeSettings(40))) == round(
+        520 * 2 ** (4 / 3)
+    )
     (asked,) = noted.asked
     assert asked.guide is not None
-    assert asked.guide.hold_rate is hold_rate
+    assert not asked.guide.hold_rate
+    assert not asked.guide.sharp
+    assert asked.guide.matrices
+    assert asked.guide.chroma_octaves == Machine().allocation.chroma
     assert asked.guide.octaves.shape == (10, 10)
     assert asked.quality == 40
+    for scores in ("harm", "gradients"):
+        noted = Noted()
+        MachineCodec(noted, Machine(("detect",), scores=scores), reader, hold_rate=False).encode(picture)
+        (asked,) = noted.asked
+        expected = Machine().allocation.octaves(reader.importance(picture, ("detect",), scores), picture)
+        assert asked.guide is not None
+        assert np.allclose(asked.guide.octaves, expected, atol=1e-5)
+
+
+def test_a_file_is_as_large_as_a_plain_one(reader: ProxyReader, picture: Picture) -> None:
+    """At a coarser quality where the guide makes it larger."""
+    noted = Noted()
+    for machine in (Machine(), Machine(search="fast")):
+        noted = Noted()
+        size = len(noted.encode(picture, EncodeSettings(60)))
+        assert len(MachineCodec(noted, machine, reader).encode(picture, EncodeSettings(60))) == pytest.approx(size, rel=0.01)
+        guided, last = noted.qualities[-1]
+        assert guided
+        assert last < 55
 
 
 def test_a_search_codes_at_its_steps_as_far_as_the_scale_goes(reader: ProxyReader, picture: Picture) -> None:
@@ -123,7 +150,7 @@ def test_a_search_codes_at_its_steps_as_far_as_the_scale_goes(reader: ProxyReade
     assert octave is not None
     for quality, trials in ((50.0, (-1, 0, 1.5)), (1.0, (-1, 0)), (100.0, (0, 1.5)), (20.0, (-1, 0, 0.955))):
         noted = Noted()
-        MachineCodec(noted, Machine(search="fast"), reader).encode(picture, EncodeSettings(quality))
+        MachineCodec(noted, Machine(search="fast"), reader, hold_rate=False).encode(picture, EncodeSettings(quality))
         near = next(q for guided, q in noted.qualities if not guided) + trials[0] * octave
         assert abs(near - quality) <= octave / 8 + 1e-9
         plain = [(near - q) / octave for guided, q in noted.qualities if not guided]
@@ -134,7 +161,7 @@ def test_a_search_codes_at_its_steps_as_far_as_the_scale_goes(reader: ProxyReade
 
 def test_near_qualities_share_a_choice(reader: ProxyReader, picture: Picture) -> None:
     noted = Noted()
-    prepared = MachineCodec(noted, Machine(search="fast"), reader).prepare(picture, EncodeSettings())
+    prepared = MachineCodec(noted, Machine(search="fast"), reader, hold_rate=False).prepare(picture, EncodeSettings())
     for quality in (50.0, 50.3, 49.9, 50.1):
         prepared.encode(quality)
     assert sum(not guided for guided, _ in noted.qualities) == 3
@@ -144,7 +171,8 @@ def test_near_qualities_share_a_choice(reader: ProxyReader, picture: Picture) ->
 
 def test_a_callers_limits_and_threads_reach_the_codec(reader: ProxyReader, picture: Picture) -> None:
     wide, noted = Limits(pixels=10**9), Noted()
-    MachineCodec(noted, Machine(search="fast"), reader, limits=wide).encode(picture, EncodeSettings(threads=2), wide)
+    coder = MachineCodec(noted, Machine(search="fast"), reader, hold_rate=False, limits=wide)
+    coder.encode(picture, EncodeSettings(threads=2), wide)
     assert noted.limits == [wide] * 3
     assert {settings.threads for settings in noted.asked} == {2}
     tight = Limits(pixels=100)
@@ -184,7 +212,14 @@ def test_what_cannot_be_is_named(reader: ProxyReader, picture: Picture) -> None:
         (("machine", [], None), "one or more of"),
         (("machine", (1,), None), "tasks = '1'; one or more of"),
         (("machine", None, "slow"), "search = 'slow'; fast or full is allowed"),
-        (("machine", "pose", "fast"), "search = 'fast' with tasks = 'pose'"),
+        (("person", None, None, "harm"), "scores = 'harm' for a person; ask --for machine"),
+        (("person", None, None, None, 300), "reads = 300 for a person; ask --for machine"),
+        (("person", None, None, None, 0), "reads = 0 for a person; ask --for machine"),
+        (("machine", None, None, "heat"), "scores = 'heat'; harm or gradients is allowed"),
+        (("machine", None, None, ""), "scores = ''; harm or gradients is allowed"),
+        (("machine", None, None, None, 15), "reads = 15; a whole number of pixels from 16 on is allowed"),
+        (("machine", None, None, None, -1), "reads = -1; a whole number of pixels"),
+        (("machine", None, None, None, 99.5), "reads = 99.5; a whole number of pixels"),
     ],
 )
 def test_askings_are_checked(asked: Any, words: str) -> None:
@@ -198,15 +233,65 @@ def test_askings_are_understood() -> None:
     assert asked_machine("machine", " pose, detect") == Machine(("detect", "pose"))
     assert asked_machine("machine", ["detect"]) == Machine(("detect",))
     assert asked_machine("machine", None, "full") == Machine(search="full")
+    assert asked_machine("machine", scores="gradients") == Machine(scores="gradients") != Machine()
+    assert asked_machine("machine", None, "fast", "harm") == Machine(search="fast")
+    assert asked_machine("machine", reads=300) == Machine(reads=300) != Machine()
+    assert asked_machine("machine", reads=READS) == asked_machine("machine") == Machine(reads=416)
+    assert asked_machine("machine", reads=0) == Machine(reads=None)
     codec = codec_by_name("gdn")
     assert for_reader(codec, None) is codec
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"scores": "heat"}, "scores = 'heat'; harm or gradients is allowed"),
+        ({"scores": None}, "scores = None; harm or gradients is allowed"),
+        ({"reads": 15}, "reads = 15; a whole number of pixels from 16 on is allowed, or 0"),
+        ({"reads": "all"}, "reads = 'all'"),
+        ({"reads": True}, "reads = True"),
+    ],
+)
+def test_machines_that_cannot_be_are_named(more: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Machine(**more)
+
+
+def test_kinds_of_scores_are_checked() -> None:
+    assert [check_scores(name) for name in ("harm", "gradients")] == ["harm", "gradients"]
+    with pytest.raises(SettingsError, match="scores = 'harms'; harm or gradients is allowed"):
+        check_scores("harms")
+
+
+def test_what_a_machine_does_not_read_is_filtered_away(reader: ProxyReader, photo: Picture) -> None:
+    """Importance is of the picture as it was."""
+    assert blur_of(416, 300, 416) == blur_of(300, 200, 416) == blur_of(9000, 9000, None) == 0
+    assert blur_of(832, 300, 416) == blur_of(300, 832, 416) == pytest.approx(0.43 * 3**0.5)
+    assert blur_of(417, 1, 416) < 0.1 < blur_of(500, 1, 416) < blur_of(500, 1, 300)
+    blurred = low_pass(photo, blur_of(256, 256, 100))
+    assert (blurred.samples != photo.samples).any()
+    for reads, expected in ((100, blurred), (None, photo), (256, photo), (READS, photo)):
+        noted = Noted()
+        MachineCodec(noted, Machine(reads=reads), reader, hold_rate=False).encode(photo)
+        (shown,) = noted.prepared
+        assert (shown.samples == expected.samples).all()
+        (asked,) = noted.asked
+        assert asked.guide is not None
+        assert np.allclose(asked.guide.octaves, Machine().allocation.octaves(reader.importance(photo), photo), atol=1e-5)
+    noted = Noted()
+    MachineCodec(noted, Machine(reads=100, search="fast"), reader, hold_rate=False).encode(photo)
+    assert len(noted.prepared) == 2
+    assert all((shown.samples == blurred.samples).all() for shown in noted.prepared)
+    noted = Noted()
+    MachineCodec(noted, Machine(reads=16), reader, hold_rate=False).encode(Picture(np.zeros((4, 3000, 3), np.uint8)))
+    assert noted.prepared[0].width == 3000
 
 
 def test_what_is_asked_reaches_the_codec_of_a_machine(picture: Picture) -> None:
     noted, tight = Noted(), Limits(pixels=100)
     for_reader(noted, Machine(), hold_rate=False).encode(picture)
     for_reader(noted, Machine()).encode(picture)
-    assert [settings.guide.hold_rate for settings in noted.asked if settings.guide] == [False, True]
+    assert [settings.guide is None for settings in noted.asked] == [False, False, True]
     with pytest.raises(LimitError):
         for_reader(noted, Machine(), limits=tight).encode(picture)
 

@@ -1,42 +1,30 @@
-"""The proxy that guides codecs: its network, its gradients, what it learns from, and how a run of it ends as weights that ship."""
+"""The proxy that guides codecs: its network, its gradients, what it learns from, and what it minimises."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.lib.format import open_memmap
-from PIL import Image
 
-from foveal.codecs.learned.weights import cards, load_weights, read_tensors
+from foveal.codecs.learned.weights import cards, load_weights
 from foveal.errors import MissingDependencyError, NetworkError, RecipeError
-from foveal.guidance.importance import ProxyReader
-from foveal.picture import Picture
-from foveal.tasks import builtin
 from foveal.tasks.builtin import load_builtin, network_card
-from foveal.tasks.proxy import lessons, teachers
+from foveal.tasks.proxy import TASKS, lessons, teachers
 from foveal.tasks.proxy.crops import NO_PART, PART_SIDE, SIDE, draw, sources
-from foveal.tasks.proxy.learning import as_shown, explained, losses
+from foveal.tasks.proxy.learning import as_shown, explained, harm_explained, harm_loss, losses
 from foveal.tasks.proxy.lessons import Lessons, make_lessons
 from foveal.tasks.proxy.network import HEADS, OBJECT_CHANNELS, STEP, Proxy, ProxyConfig, Seen, load_frozen
 from foveal.tasks.proxy.surprise import head_scales, squared_gradients
 from foveal.tasks.proxy.teachers import Teachers
 from foveal.tasks.residual import fold, shortened, unfold
 from foveal.training.config import NetworkConfig, read_recipe
-from foveal.training.export import Provenance, export_run
-from foveal.training.loop import train
-from foveal.training.subjects import subject_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"stem": 8, "fine": 8, "middle": 8, "coarse": 16, "whole": 16, "coarse_blocks": 1, "whole_blocks": 1}
 CONFIG = ProxyConfig(**SMALL, features=8, scene_coarse=8, scene_whole=8, classes=5)
-TINY = NetworkConfig("proxy", steps=2, batch=2, warmup_steps=1, model=dict(SMALL))
 
 
 def lived_in() -> Proxy:
@@ -52,14 +40,15 @@ def lived_in() -> Proxy:
 
 
 def outputs(seen: Seen) -> list[torch.Tensor]:
-    return [*seen.features, *seen.objects, *seen.scene, seen.classes, seen.parts, seen.faces]
+    return [*seen.features, *seen.objects, *seen.scene, seen.classes, seen.parts, seen.faces, seen.harm]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (47, 63), (1, 1), (5, 200)])
 @torch.no_grad()
 def test_pictures_of_any_size_are_seen(size: tuple[int, int]) -> None:
     rows, columns = (-(-side // STEP) for side in size)
-    seen = lived_in()(torch.rand(2, 3, *size))
+    model, x = lived_in(), torch.rand(2, 3, *size)
+    seen = model(x)
     for scale, features, objects in zip((4, 2, 1), seen.features, seen.objects, strict=True):
         assert features.shape == (2, 8, scale * rows, scale * columns)
         assert objects.shape == (2, OBJECT_CHANNELS, scale * rows, scale * columns)
@@ -67,6 +56,8 @@ def test_pictures_of_any_size_are_seen(size: tuple[int, int]) -> None:
     assert seen.classes.shape == (2, 5)
     assert seen.parts.shape == (2, 11, 8 * rows, 8 * columns)
     assert seen.faces.shape == (2, 1, 4 * rows, 4 * columns)
+    assert seen.harm.shape == (2, len(TASKS), 4 * rows, 4 * columns)
+    assert torch.equal(model.harm(x), seen.harm)
 
 
 @torch.no_grad()
@@ -129,31 +120,6 @@ def test_scales_bring_the_heads_to_a_mean_of_1() -> None:
         assert 0.2 < float(mean) < 5
 
 
-@pytest.fixture
-def photographs(tmp_path: Path, photo: Picture) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(3):
-        Image.fromarray(np.roll(photo.samples, 70 * i, axis=1)[: 200 + i]).save(folder / f"{i}.png")
-    return folder
-
-
-@pytest.fixture
-def scenes(tmp_path: Path, photo: Picture) -> Path:
-    """Two road scenes whose left half is bright and of class 3, the right one dark and of class 8."""
-    folder = tmp_path / "camvid"
-    (folder / "train").mkdir(parents=True)
-    (folder / "train_labels").mkdir()
-    mask = np.full((180, 240), 3, np.uint8)
-    mask[:, 120:] = 8
-    samples = photo.samples[:180, :240] // 4
-    samples[:, :120] += 190
-    for i in range(2):
-        Image.fromarray(samples).save(folder / "train" / f"{i}.png")
-        Image.fromarray(mask).save(folder / "train_labels" / f"{i}.png")
-    return folder
-
-
 def test_squares_come_with_the_same_after_a_codec(photographs: Path, scenes: Path) -> None:
     own, roads = sources([photographs], scenes)
     assert (len(own), len(roads)) == (3, 2)
@@ -189,60 +155,6 @@ def test_pictures_that_are_not_there_are_named(tmp_path: Path, photographs: Path
         (photographs / f"{i}.png").unlink()
     with pytest.raises(RecipeError, match="4 pairs from 1 photographs"):
         make_lessons([photographs], scenes, tmp_path, tmp_path / "out", 4)
-
-
-@pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny ONNX networks with the names, inputs and sizes of the teachers: each map is means of areas, its first channel the first input's."""
-    onnx = pytest.importorskip("onnx", reason="the proxy's teachers need it: pip install 'foveal[distil]'")
-    pytest.importorskip("onnxruntime", reason="the proxy's teachers need it: pip install 'foveal[distil]'")
-    from onnx import TensorProto, helper, numpy_helper
-
-    folder = tmp_path_factory.mktemp("networks")
-
-    def pooled(x: str, y: str, area: int, channels: int, into: int = 3) -> list[Any]:
-        weight = np.random.default_rng(area + channels).normal(0, 0.01, (channels, into, 1, 1)).astype(np.float32)
-        weight[0] = np.eye(into, dtype=np.float32)[0][:, None, None]
-        constant = helper.make_node("Constant", [], [f"{y}w"], value=numpy_helper.from_array(weight))
-        pool = helper.make_node("AveragePool", [x], [f"{y}p"], kernel_shape=[area, area], strides=[area, area])
-        return [pool, constant, helper.make_node("Conv", [f"{y}p", f"{y}w"], [y])]
-
-    def shape(name: str, *sides: int) -> list[Any]:
-        return [helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(sides, np.int64)))]
-
-    def write(name: str, nodes: list[Any], x: tuple[str, list[int]], y: tuple[str, list[int]]) -> None:
-        ends = [[helper.make_tensor_value_info(n, TensorProto.FLOAT, s)] for n, s in (x, y)]
-        model = helper.make_model(
-            helper.make_graph(nodes, "tiny", *ends), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
-        )
-        onnx.save(model, folder / name)
-
-    nodes: list[Any] = [*shape("flat", 1, 85, -1), *shape("dim", 0)]
-    for area, stem in zip((8, 16, 32), teachers._STEMS, strict=True):
-        nodes += [*pooled("images", stem, area, 64), *pooled("images", f"o{area}", area, 85)]
-        nodes += [
-            helper.make_node("Sigmoid", [f"o{area}"], [f"s{area}"]),
-            helper.make_node("Reshape", [f"s{area}", "flat"], [f"f{area}"]),
-        ]
-    nodes += [helper.make_node("Concat", ["f8", "f16", "f32"], ["all"], axis=2)]
-    nodes += [helper.make_node("Transpose", ["all"], ["output"], perm=[0, 2, 1])]
-    write(teachers.DETECTOR, nodes, ("images", [1, 3, 416, 416]), ("output", [1, 3549, 85]))
-
-    nodes = [*pooled("rgb", teachers._SCENE[0], 16, 96), *pooled("rgb", teachers._SCENE[1], 32, 320)]
-    nodes += [*pooled("rgb", teachers._LOGITS, 224, 1001), helper.make_node("Softmax", [teachers._LOGITS], ["out"], axis=1)]
-    write(teachers.CLASSIFIER, nodes, ("rgb", [1, 3, 224, 224]), ("out", [1, 1001, 1, 1]))
-
-    nodes = [*shape("count", 1, 4420, 1), *shape("from", 0), *shape("to", 4420), *shape("line", 1, -1), *shape("axis", 1)]
-    nodes += [
-        helper.make_node("Reshape", ["input", "line"], ["row"]),
-        helper.make_node("Slice", ["row", "from", "to", "axis"], ["part"]),
-        helper.make_node("Reshape", ["part", "count"], ["face"]),
-        helper.make_node("Neg", ["face"], ["none"]),
-        helper.make_node("Concat", ["none", "face"], ["both"], axis=2),
-        helper.make_node("Softmax", ["both"], ["scores"], axis=2),
-    ]
-    write(teachers.FACES, nodes, ("input", [1, 3, 240, 320]), ("scores", [1, 4420, 2]))
-    return folder
 
 
 def test_teachers_are_asked_in_their_own_terms(networks: Path) -> None:
@@ -322,22 +234,17 @@ def test_making_lessons_without_pictures_ends_with_a_named_error(tmp_path: Path,
     assert not (tmp_path / "o").exists()
 
 
-@pytest.fixture(scope="module")
-def fake_lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four pairs of noise, and answers of noise."""
-    folder, chance = tmp_path_factory.mktemp("lessons"), np.random.default_rng(0)
+def made_up(rows: int) -> tuple[dict[str, np.ndarray], dict[str, torch.Tensor]]:
+    """Squares and answers of noise, each of them as in lessons; and the spread of features."""
+    chance, told = np.random.default_rng(0), dict[str, np.ndarray]()
     for name, (sides, kind) in lessons._SHAPES.items():
-        array = open_memmap(folder / f"{name}.npy", "w+", kind, (8, *sides))
-        if name == "squares":
-            array[:] = chance.integers(0, 256, array.shape, np.uint8)
-        elif name == "parts":
-            array[:] = chance.integers(0, NO_PART + 1, array.shape, np.uint8)
+        if kind == "u1":
+            told[name] = chance.integers(0, NO_PART + 1 if name == "parts" else 256, (rows, *sides), np.uint8)
         else:
-            array[:] = chance.random(array.shape, np.float32)
-        array.flush()
-    spread = {name: [[0.5] * lessons._SHAPES[name][0][0], [0.3] * lessons._SHAPES[name][0][0]] for name in lessons.SPREAD_OF}
-    (folder / "spread.json").write_text(json.dumps(spread))
-    return folder
+            told[name] = chance.random((rows, *sides), np.float32).astype(kind)
+    told["classes"] = (told["classes"] / told["classes"].sum(1, keepdims=True)).astype(np.float32)
+    spread = {name: torch.tensor([[0.5], [0.3]]).repeat(1, len(told[name][0])) for name in lessons.SPREAD_OF}
+    return told, spread
 
 
 def teachers_words(told: dict[str, np.ndarray], spread: dict[str, torch.Tensor]) -> Seen:
@@ -355,13 +262,12 @@ def teachers_words(told: dict[str, np.ndarray], spread: dict[str, torch.Tensor])
     return Seen(
         (normal("features8"), normal("features16"), normal("features32")), (objects[0], objects[1], objects[2]),
         (normal("scene16"), normal("scene32")), t["classes"].clamp_min(1e-9).log(), 50 * parts, t["faces"].logit(1e-4)[:, None],
+        torch.zeros(len(t["faces"]), len(TASKS), 52, 52),
     )  # fmt: skip
 
 
-def test_the_loss_is_least_where_the_proxy_says_what_its_teachers_say(fake_lessons: Path) -> None:
-    told = {name: np.array(a[:4]) for name, a in Lessons.read(fake_lessons).arrays.items()}
-    spread = {name: torch.from_numpy(v) for name, v in Lessons.read(fake_lessons).spread.items()}
-    told["classes"] = (told["classes"] / told["classes"].sum(1, keepdims=True)).astype(np.float32)
+def test_the_loss_is_least_where_the_proxy_says_what_its_teachers_say() -> None:
+    told, spread = made_up(4)
     shown = as_shown(told.pop("squares"), told)
     right = teachers_words(told, spread)
     found = {name: float(value) for name, value in losses(right, shown.told, spread).items()}
@@ -369,7 +275,7 @@ def test_the_loss_is_least_where_the_proxy_says_what_its_teachers_say(fake_lesso
         assert found[name] == pytest.approx(0, abs=1e-4)
     wrong = Seen(
         tuple(f + 1 for f in right.features), tuple(o + 2 for o in right.objects), tuple(s - 1 for s in right.scene),
-        right.classes.flip(1), right.parts.roll(1, 1), -right.faces,
+        right.classes.flip(1), right.parts.roll(1, 1), -right.faces, right.harm,
     )  # type: ignore[arg-type]  # fmt: skip
     other = {name: float(value) for name, value in losses(wrong, shown.told, spread).items()}
     assert other["changes"] == pytest.approx(0, abs=1e-4)  # what is wrong alike before and after the codec is no change
@@ -378,57 +284,74 @@ def test_the_loss_is_least_where_the_proxy_says_what_its_teachers_say(fake_lesso
     assert explained(wrong, shown.told, spread)["features8"] < 0.9
 
 
-def test_squares_of_no_road_scene_teach_no_parts(fake_lessons: Path) -> None:
-    told = {name: np.array(a[:2]) for name, a in Lessons.read(fake_lessons).arrays.items()}
-    spread = {name: torch.from_numpy(v) for name, v in Lessons.read(fake_lessons).spread.items()}
+def test_squares_of_no_road_scene_teach_no_parts() -> None:
+    told, spread = made_up(2)
     told["parts"][:] = NO_PART
     shown = as_shown(told.pop("squares"), told)
     assert float(losses(teachers_words(told, spread), shown.told, spread)["parts"]) == 0
 
 
-def test_a_run_learns_and_ends_as_weights_that_guide(
-    fake_lessons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Picture
-) -> None:
-    lines: list[str] = []
-    before = subject_of(TINY).build().state_dict()
-    train(TINY, fake_lessons, tmp_path / "run", minutes=5, log=lines.append)
-    assert any("3 pairs, 1 held out; 1 x cpu; from step 0 of 2" in line for line in lines)
-    assert any("features8 change" in line and "loss faces" in line for line in lines)
-    trained = read_tensors(tmp_path / "run" / "model.safetensors")
-    assert any(not torch.equal(trained[name], before[name]) for name in before)
-
-    card = export_run(TINY, tmp_path / "run", tmp_path / "out", Provenance("tiny", "noise", "none", "tiny.toml"), fake_lessons)
-    assert card.recipe.startswith("tiny.toml; batch norm folded, float16")
-    assert card.recipe.endswith("; scales by 1 squares held out")
-    monkeypatch.setattr("foveal.codecs.learned.weights.FOLDER", tmp_path / "out")
-    monkeypatch.setattr(builtin, "FOLDER", tmp_path / "out")
-    monkeypatch.setitem(builtin.GUIDING, "proxy", "tiny")
-    tensors = load_weights(network_card("proxy"))
-    assert tensors["scales"].dtype == torch.float32
-    assert torch.isfinite(tensors["scales"]).all()
-    assert len(set(tensors["scales"].tolist())) == len(HEADS)
-    assert all(t.dtype == torch.float16 for name, t in tensors.items() if name != "scales")
-    proxy = load_frozen(tensors, ProxyConfig(**card.config))  # type: ignore[arg-type]
-    assert ProxyReader(proxy).importance(Picture(photo.samples[:32, :48].copy()), draws=1).score.shape == (32, 48)
-    subject_of(TINY).build().load_state_dict(subject_of(TINY).thaw(tensors))
-
-    bare = export_run(TINY, tmp_path / "run", tmp_path / "bare", Provenance("bare", "noise", "none", "tiny.toml"))
-    assert "scales not measured" in bare.recipe
-    assert (read_tensors(tmp_path / "bare" / "bare.safetensors.gz")["scales"] == 1).all()
+def harms() -> torch.Tensor:
+    """What teachers told of three squares: nothing of classes in the last, nothing of parts in any."""
+    told = torch.rand(3, len(TASKS), 6, 5, generator=torch.Generator().manual_seed(1)).square()
+    told[:, :, 2, 3] = 0
+    told[2, 0] = told[:, 2] = -1
+    return told / told.mean((2, 3), keepdim=True).abs()
 
 
-def test_runs_without_lessons_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="holds no lessons of the proxy"):
-        train(TINY, tmp_path, tmp_path / "run", minutes=5, log=lambda _: None)
-    with pytest.raises(RecipeError, match="unknown key 'depth'"):
-        subject_of(dataclasses.replace(TINY, model={"depth": 3})).build()
+def test_the_loss_of_harm_is_least_at_the_log_of_its_root() -> None:
+    told = harms()
+    right = 0.5 * told.clamp_min(1e-12).log()
+    constants = torch.arange(12.0).reshape(3, 4, 1, 1) * 5 - 20
+    for own in (right, right + constants):
+        given = own.clone().requires_grad_(True)
+        loss = harm_loss(given, told)
+        assert loss.item() == pytest.approx(0, abs=1e-5)
+        (slope,) = torch.autograd.grad(loss, given)
+        assert float(slope.abs().max()) < 1e-5
+    for i in range(5):
+        way = torch.randn(told.shape, generator=torch.Generator().manual_seed(i))
+        near, far = (float(harm_loss(right + size * way, told)) for size in (0.1, 0.3))
+        assert 1e-4 < near < far
 
 
-def test_the_recipe_is_that_of_the_weights_that_ship() -> None:
-    config, card = read_recipe(ROOT / "recipes" / "proxy.toml"), network_card("proxy")
-    assert isinstance(config, NetworkConfig)
-    assert ProxyConfig(**config.model) == ProxyConfig(**card.config)  # type: ignore[arg-type]
-    assert card.recipe.startswith("proxy.toml")
+def test_maps_that_are_not_told_do_not_count() -> None:
+    told, own = harms(), torch.randn(3, len(TASKS), 6, 5, generator=torch.Generator().manual_seed(2)).requires_grad_(True)
+    there = (told >= 0).all(3).all(2)
+    loss = harm_loss(own, told)
+    each = [harm_loss(own[i : i + 1, j : j + 1], told[i : i + 1, j : j + 1]).item() for i, j in there.nonzero().tolist()]
+    assert len(each) == 8
+    assert loss.item() == pytest.approx(np.mean(each), rel=1e-5)
+    (slope,) = torch.autograd.grad(loss, own)
+    assert (slope[~there] == 0).all()
+    assert (slope[there] != 0).any(2).all()
+    nothing = harm_loss(own, torch.full_like(told, -1))
+    assert nothing.item() == 0
+    (slope,) = torch.autograd.grad(nothing, own)
+    assert (slope == 0).all()
+
+
+def test_harm_is_explained_from_none_to_all() -> None:
+    told = harms()
+    right, even = 0.5 * told.clamp_min(1e-12).log(), torch.full_like(told, 3)
+    assert harm_explained(right + 2, told) == pytest.approx([1, 1, math.nan, 1], abs=1e-4, nan_ok=True)
+    assert harm_explained(even, told) == pytest.approx([0, 0, math.nan, 0], abs=1e-5, nan_ok=True)
+    part = harm_explained(0.5 * right, told)
+    assert all(0.1 < part[i] < 0.99 for i in (0, 1, 3))
+    mixed = right.clone()
+    mixed[:, 1] = -mixed[:, 1]
+    found = harm_explained(mixed, told)
+    assert found[1] < 0
+    assert found[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_the_recipes_are_those_of_the_weights_that_ship() -> None:
+    card = network_card("proxy")
+    for name in ("proxy.toml", "proxy-harm.toml"):
+        config = read_recipe(ROOT / "recipes" / name)
+        assert isinstance(config, NetworkConfig)
+        assert ProxyConfig(**config.model) == ProxyConfig(**card.config)  # type: ignore[arg-type]
+        assert name in card.recipe
     assert card.path.stat().st_size < 6 << 20
     assert all(other.codec != "proxy" for other in cards())
     scales = load_weights(card)["scales"]

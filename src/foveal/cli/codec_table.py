@@ -32,6 +32,7 @@ class CodecRow:
     bands: int
     tiles: bool
     importance: bool
+    adaptive: bool
 
 
 def codec_rows() -> tuple[CodecRow, ...]:
@@ -61,6 +62,7 @@ def _row(info: CodecInfo) -> CodecRow:
         bands=info.bands,
         tiles=info.tiles,
         importance=info.importance,
+        adaptive=info.adaptive,
     )
 
 
@@ -71,6 +73,7 @@ def _has(row: CodecRow) -> list[str]:
         f"{row.bands}\N{NO-BREAK SPACE}bands": row.bands > 1,
         "tiles": row.tiles,
         "map": row.importance,
+        "adaptive": row.adaptive,
     }
     return [word for word, there in words.items() if there]
 
@@ -102,5 +105,7 @@ def print_table(rows: tuple[CodecRow, ...]) -> None:
     if not console.is_terminal:
         console.width = 320
     console.print(table)
-    print("Has: what of a picture a file keeps, and how it can be coded: in bands, in tiles, by a map of importance.")
+    print(
+        "Has: what of a picture a file keeps, and how it can be coded: in bands, in tiles, by a map of importance, by adaptive quantisation of its own."
+    )
     print("The first chroma and preset are the default. pip install 'foveal[all]' installs what all of them need.")

@@ -82,6 +82,20 @@ def encode(
             metavar="HOW", help="With --for machine: fast or full, code at 3 or 8 steps and choose each block's by what is lost."
         ),
     ] = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(metavar="HOW", help="With --for machine: harm (default) or gradients, how importance is found."),
+    ] = None,
+    reads: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --for machine: pixels of the longer side at which it reads; finer detail is filtered away. 416; 0 keeps all.",
+        ),
+    ] = None,
+    adaptive: Annotated[
+        bool, typer.Option("--adaptive", help="The codec's own adaptive quantisation, where it has one: hevc, kvazaar.")
+    ] = False,
     tile: Annotated[
         int | None,
         typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256 to 4096, where the codec has them."),
@@ -126,6 +140,7 @@ def encode(
             suffix,
             threads,
             tile=tile,
+            adaptive=adaptive,
         ),
         target=parse_target(target_bpp, target_size, target_psnr),
         background=parse_color(background),
@@ -133,7 +148,7 @@ def encode(
         limits=make_limits(max_pixels),
         importance=importance,
         hold_rate=hold_rate,
-        machine=asked_machine(reader, tasks, search),
+        machine=asked_machine(reader, tasks, search, scores, reads),
     )
     if folder:
         batch = encode_batch(source, output, request)

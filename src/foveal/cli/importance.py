@@ -29,6 +29,9 @@ def importance(
         str | None,
         typer.Option(metavar="LIST", help="Some of classify,detect,segment,pose. Default: all of them together."),
     ] = None,
+    scores: Annotated[
+        str, typer.Option(metavar="HOW", help="harm: as the proxy has learned it, in one pass; gradients: its own gradients.")
+    ] = "harm",
     raw: Annotated[bool, typer.Option("--raw", help="For a folder: write .npy maps, and draw nothing.")] = False,
     as_json: Json = False,
     threads: Threads = None,
@@ -40,11 +43,11 @@ def importance(
 
     Colours are the score of each pixel over its mean, by powers of two; outlined are the blocks of 16 pixels that score above the middle one.
     """
-    from foveal.guidance.reader import parse_tasks
+    from foveal.guidance.reader import check_scores, parse_tasks
     from foveal.guidance.showing import ImportanceRequest, importance_batch, importance_file
     from foveal.sources import is_folder
 
-    request = ImportanceRequest(parse_tasks(tasks), raw, threads, make_limits(max_pixels))
+    request = ImportanceRequest(parse_tasks(tasks), check_scores(scores), raw, threads, make_limits(max_pixels))
     if is_folder(source):
         batch = importance_batch(source, out, request)
         show_batch(*batch, verb="read", workers=workers, overwrite=overwrite, as_json=as_json)

@@ -64,6 +64,7 @@ class CodecInfo:
     coder; before a codec that has no way for it a filter does what it can (``codecs/guided``).
     octave: how much lower the quality is whose quantiser has twice the step, 6 QP of HEVC; None for a codec without steps of its own
     inside the picture, so that no guide is followed exactly.
+    adaptive: whether it has an adaptive quantisation of its own.
     needs: the packages to install, as pip spells them.
     """
 
@@ -82,6 +83,7 @@ class CodecInfo:
     tiles: bool = False
     importance: bool = False
     octave: float | None = None
+    adaptive: bool = False
 
     def checked(self, settings: EncodeSettings) -> EncodeSettings:
         """The settings with the codec's defaults in place of None (but threads); ``quality`` is not looked at.
@@ -95,6 +97,8 @@ class CodecInfo:
             raise SettingsError(f"{self.name} has no preset {settings.preset!r}; {_choice(self.presets)}")
         if settings.suffix is not None and settings.suffix not in self.suffixes:
             raise SettingsError(f"{self.name} does not write {settings.suffix!r}; {_choice(self.suffixes)}")
+        if settings.adaptive:
+            _check_adaptive(settings, self)
         return replace(
             settings,
             threads=_checked_threads(settings.threads),
@@ -249,6 +253,13 @@ class Codec(ABC):
 
 def _choice(allowed: tuple[str, ...]) -> str:
     return "choose from " + ", ".join(allowed) if allowed else "it has no such setting"
+
+
+def _check_adaptive(settings: EncodeSettings, info: CodecInfo) -> None:
+    if not info.adaptive:
+        raise SettingsError(f"{info.name} has no adaptive quantisation of its own; leave adaptive out")
+    if settings.guide is not None:
+        raise SettingsError("a guide and adaptive quantisation, which would both move the bits; leave one out")
 
 
 def _checked_threads(threads: int | None) -> int | None:

@@ -33,11 +33,15 @@ class Guide:
     that of the quality; positive is coarser, and an octave is 6 QP of HEVC.
     hold_rate: the file is to be as large as one of the same quality without a guide.
     chroma_octaves: how much coarser still chroma is quantised, -2 to 2, everywhere; hevc alone does so, the others look past it.
+    sharp: each block keeps to its own step, whatever that costs; else larger ones may take the mean of what they cover: hevc alone.
+    matrices: high frequencies are quantised more coarsely than low ones, as the codec's standard has it by default: hevc and kvazaar.
     """
 
     octaves: npt.NDArray[np.float32]
     hold_rate: bool = False
     chroma_octaves: float = 0.0
+    sharp: bool = True
+    matrices: bool = False
 
     def __post_init__(self) -> None:
         given = np.asarray(self.octaves)

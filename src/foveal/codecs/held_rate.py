@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-from foveal.codecs.base import QualityScale
+from foveal.codecs.base import Prepared, QualityScale
 from foveal.codecs.probing import Probes, search
 
 HELD_WITHIN = 0.01
@@ -41,3 +41,26 @@ def hold_size(size_of: Callable[[float], int], size: int) -> Held:
     search(probes, QualityScale("quality", 1, 100, True))
     quality = min(probes.seen, key=lambda q: abs(probes.seen[q]))
     return Held(quality, probes.seen[quality])
+
+
+@final
+class AsLarge(Prepared):
+    """Files of one prepared picture that are as large as those of another, ``like``, at the same quality.
+
+    Where the codec's parameter is an integer, or the scale ends, sizes are as near as they get.
+    """
+
+    def __init__(self, prepared: Prepared, like: Prepared, scale: QualityScale) -> None:
+        self._prepared, self._like, self._scale = prepared, like, scale
+
+    def encode(self, quality: float) -> bytes:
+        coded: dict[float, bytes] = {}
+
+        def at(near: float) -> bytes:
+            value = self._scale.native(near)
+            if value not in coded:
+                coded[value] = self._prepared.encode(near)
+            return coded[value]
+
+        held = hold_size(lambda near: len(at(near)), self._like.size(quality))
+        return at(held.quality)

@@ -87,7 +87,7 @@ _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
             69, "hevc", "HEVC intra (x265)", (".hevc", ".mp4"), QualityScale("crf", 51, 4, True),
-            chroma=("420", "422", "444"), presets=_X265_PRESETS, needs=(_PYAV,), importance=True, octave=_QP_OCTAVE,
+            chroma=("420", "422", "444"), presets=_X265_PRESETS, needs=(_PYAV,), importance=True, octave=_QP_OCTAVE, adaptive=True,
         ),
         _STANDARD + "hevc", "HevcCodec",
     ),
@@ -108,7 +108,7 @@ _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
             72, "kvazaar", "HEVC by kvazaar", (".265", ".mp4"), QualityScale("qp", 48, 1, False),
-            chroma=("420",), presets=_KVAZAAR_PRESETS, needs=(_PYAV, _PROGRAM), importance=True, octave=_QP_OCTAVE,
+            chroma=("420",), presets=_KVAZAAR_PRESETS, needs=(_PYAV, _PROGRAM), importance=True, octave=_QP_OCTAVE, adaptive=True,
         ),
         _STANDARD + "kvazaar", "KvazaarCodec",
     ),

@@ -24,6 +24,7 @@ class EncodeSettings:
     quality: 1..100. chroma, preset: one of those in the codec's ``CodecInfo``. suffix: one of its suffixes,
     where a codec writes more than one kind of file. threads: how many the encoder may use.
     guide: where the bits shall go; it is no part of equality, hash and repr. tile: pixels a side, a multiple of 128 from 256 to 4096.
+    adaptive: the codec's own adaptive quantisation, as its authors ship or recommend it; not beside a guide.
     """
 
     quality: float = 50.0
@@ -33,6 +34,7 @@ class EncodeSettings:
     threads: int | None = None
     guide: Guide | None = field(default=None, compare=False, repr=False)
     tile: int | None = None
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ Grid = npt.NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class Allocation:
-    """How far bits move. The defaults were chosen on 24 of COCO's train pictures and 24 of CamVid's val part.
+    """How far bits move. The defaults were chosen on 48 of COCO's train pictures and 24 of CamVid's val part (docs/results/guidance.md).
 
     focus: what part of the step that importance asks for is taken. texture: by what power a block's weight falls with its
     variance. finest, coarsest: octaves of the step that a block may have less, or more, than the picture. chroma: octaves by
@@ -38,9 +38,9 @@ class Allocation:
 
     focus: float = 0.5
     texture: float = 0.4
-    finest: float = 1.0
-    coarsest: float = 2.0
-    chroma: float = -0.5
+    finest: float = 1.5
+    coarsest: float = 2.5
+    chroma: float = -0.83
 
     def octaves(self, importance: Importance, picture: Picture) -> Grid:
         """Octaves of each block's step, so shifted that the bits that move away come back elsewhere, by estimate."""
@@ -53,9 +53,10 @@ class Allocation:
             octaves = np.clip(octaves - (octaves * cost).sum() / max(1e-9, cost.sum()), -self.finest, self.coarsest)
         return octaves
 
-    def guide(self, importance: Importance, picture: Picture, *, hold_rate: bool) -> Guide:
+    def guide(self, importance: Importance, picture: Picture) -> Guide:
         """The guide of a picture."""
-        return Guide(self.octaves(importance, picture).astype(np.float32), hold_rate, self.chroma)
+        octaves = self.octaves(importance, picture).astype(np.float32)
+        return Guide(octaves, chroma_octaves=self.chroma, sharp=False, matrices=True)
 
     def drawn(self, importance: Importance) -> npt.NDArray[np.float32]:
         """Importance as a drawn map ``(rows, columns)`` of 0..1, 1/2 at the mean score: steps move by it as here, texture aside.

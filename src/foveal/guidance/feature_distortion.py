@@ -2,9 +2,9 @@
 
 The picture is coded whole at several steps. Of each coding, each block has an estimated part of the bits, its squared error, and the
 error of the proxy's features over contexts of growing reach around it, because a block alone means nothing to a network
-(multi-scale feature distortion of Huang et al., arXiv 2104.10315; layers, reaches and weights are ours). Feature error is scaled to
-the mean of squared error, so that the multiplier keeps its meaning. Then each block takes the step of least ``D + lambda R``, with the
-lambda at which the bits are those of the picture's own step.
+(multi-scale feature distortion of Huang et al., arXiv 2104.10315; layers, reaches and weights are ours). Squared error counts by the
+block's importance. Then each block takes the step of least ``D + lambda R``, with the lambda at which the bits are those of the
+picture's own step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from foveal.guidance.importance import ProxyReader
+from foveal.guidance.importance import Importance, ProxyReader
 from foveal.picture import Picture
 
 Grid = npt.NDArray[np.float64]
@@ -46,15 +46,18 @@ class Coding:
 @final
 @dataclass(frozen=True)
 class FeatureDistortion:
-    """How distortion is measured. feature: the part of the features in it, 0..1; the rest is squared error of the samples."""
+    """How distortion is measured. feature: the part of the features in it, 0..1; the rest is squared error of the samples, each block's
+    weighed by its importance.
+    """
 
-    feature: float = 0.9
+    feature: float = 0.3
 
     def octaves(
         self,
         reader: ProxyReader,
         picture: Picture,
         codings: Sequence[Coding],
+        importance: Importance,
         rows: int,
         columns: int,
         *,
@@ -62,15 +65,19 @@ class FeatureDistortion:
     ) -> Grid:
         """The step of each of ``rows x columns`` blocks that cover the picture, in octaves over the picture's own.
 
-        ``codings``: two or more, the finest first, one of them at 0 octaves.
+        ``codings``: two or more, the finest first, one of them at 0 octaves. Weighed errors and features are scaled to the mean of
+        squared error, each, so that the multiplier keeps its meaning.
         """
         at: Grid = np.array([coding.octaves for coding in codings], np.float64)
         own = int(np.flatnonzero(at == 0)[0])
         errors = np.stack([_sample_error(picture, coding.decoded, rows, columns) for coding in codings])
         seen = reader.feature_errors(picture, [coding.decoded for coding in codings], threads=threads)
         features = np.stack([_context_error(error, picture, rows, columns) for error in seen])
-        scale = errors[own].mean() / max(1e-12, features[own].mean())
-        distortion = (1 - self.feature) * errors + self.feature * scale * features
+        weighed = errors * importance.blocks(rows, columns)
+        of_samples, of_features = (
+            values * (errors[own].mean() / max(1e-12, values[own].mean())) for values in (weighed, features)
+        )
+        distortion = (1 - self.feature) * of_samples + self.feature * of_features
         activity = _activity(picture, at, _step_of(errors[own]), rows, columns)
         rate = activity * (np.array([coding.bits for coding in codings]) / activity.sum((1, 2)))[:, None, None]
         choices = _choices(float(at[0]), float(at[-1]))

@@ -1,9 +1,13 @@
 """How much each pixel matters to machines: the pixel-level importance score (PLIS) and the region of interest for machines (ROIM).
 
-Huang's thesis has both from gradients of an analysis network (arXiv 2104.10315 and its sequel); formulas are not given there. Ours:
-the score of a pixel is the mean square of the gradient of the log-likelihood of answers drawn from the proxy's own beliefs, the diagonal
-of its Fisher information: how far, to second order, a small error in this pixel moves the distribution of the answers.
+Huang's thesis has both from gradients of a proxy network (arXiv 2104.10315 and its sequel); formulas are not given there. Ours, two:
+
+gradients: the score of a pixel is the mean square of the gradient of the log-likelihood of answers drawn from the proxy's own beliefs,
+the diagonal of its Fisher information: how far, to second order, a small error in this pixel moves the distribution of the answers.
 Places where any answer is sure, object or none, score low; places where an error would tip it score high.
+
+harm: what such gradients of the proxy's teachers said of the errors that a codec really makes (``tasks/proxy/harm.py``), as one head of
+the proxy has learned to foresee it. It takes one pass, and none back.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from torch.nn import functional
 from foveal.codecs.learned.runtime import inference
 from foveal.codecs.learned.weights import load_weights
 from foveal.errors import NetworkError, UnknownWeightsError
-from foveal.guidance.reader import TASKS, check_tasks
+from foveal.guidance.reader import TASKS, Scores, check_scores, check_tasks
 from foveal.picture import Picture
 from foveal.tasks.builtin import network_card
 from foveal.tasks.proxy.network import HEADS, STEP, STRIDES, Proxy, ProxyConfig, load_frozen
@@ -78,20 +82,38 @@ class ProxyReader:
         self._proxy = proxy or _shipped()
 
     def importance(
-        self, picture: Picture, tasks: Sequence[str] = TASKS, *, draws: int = DRAWS, threads: int | None = None
+        self, picture: Picture, tasks: Sequence[str] = TASKS, scores: Scores = "harm", *, threads: int | None = None
     ) -> Importance:
         """The score of each pixel for these tasks together.
 
         Raises:
-            SettingsError: an unknown task, or none.
+            SettingsError: an unknown task, or none; another kind of scores.
         """
         wanted = check_tasks(tasks)
+        return (
+            self._by_harm(picture, wanted, threads)
+            if check_scores(scores) == "harm"
+            else self._by_gradients(picture, wanted, threads)
+        )
+
+    def _by_harm(self, picture: Picture, tasks: Sequence[str], threads: int | None) -> Importance:
+        with inference(threads):
+            x = as_read(picture)
+            roots = self._proxy.harm(x)[0, [TASKS.index(task) for task in tasks]]
+            each = (2 * (roots - roots.amax((1, 2), keepdim=True))).exp()
+            score = (each / each.mean((1, 2), keepdim=True)).mean(0)
+            whole = functional.interpolate(
+                score[None, None], scale_factor=float(STRIDES[0]), mode="bilinear", align_corners=False
+            )
+            return Importance(_evened(whole[0, 0, : x.shape[2], : x.shape[3]]).numpy())
+
+    def _by_gradients(self, picture: Picture, tasks: Sequence[str], threads: int | None) -> Importance:
         with _gradients(threads):
             read = as_read(picture)
             rows, columns = read.shape[2:]
             # Padded here: else edges would be given the gradients of all that repeats them.
             x = functional.pad(read, (0, -columns % STEP, 0, -rows % STEP), mode="replicate")
-            score = squared_gradients(self._proxy, x, self._weights(wanted), draws)
+            score = squared_gradients(self._proxy, x, self._weights(tasks), DRAWS)
             return Importance(_smooth(score[0, :rows, :columns]).numpy())
 
     def _weights(self, tasks: Sequence[str]) -> dict[str, float]:
@@ -137,12 +159,16 @@ def as_read(picture: Picture) -> Tensor:
 
 
 def _smooth(score: Tensor) -> Tensor:
-    """A Gaussian over a score ``(rows, columns)``, and a floor; the mean 1. A score of 0 everywhere becomes 1."""
+    """A Gaussian over a score ``(rows, columns)``, evened."""
     reach = math.ceil(3 * _SMOOTHING)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / _SMOOTHING).square())
     kernel = (kernel / kernel.sum())[None, None]
     x = functional.pad(score[None, None], (reach,) * 4, mode="replicate")
-    x = functional.conv2d(functional.conv2d(x, kernel[:, :, None]), kernel[:, :, :, None])[0, 0]
+    return _evened(functional.conv2d(functional.conv2d(x, kernel[:, :, None]), kernel[:, :, :, None])[0, 0])
+
+
+def _evened(x: Tensor) -> Tensor:
+    """A score with a floor, and of mean 1; one of 0 everywhere becomes 1."""
     mean = x.mean()
     return (x / mean + _FLOOR) / (1 + _FLOOR) if mean > 0 else torch.ones_like(x)
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.guide import Guide
+from foveal.codecs.guided.low_pass import MOST_SIGMA, low_pass
+from foveal.codecs.held_rate import AsLarge
 from foveal.errors import SettingsError
 from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.feature_distortion import Coding, FeatureDistortion
-from foveal.guidance.importance import ProxyReader
+from foveal.guidance.importance import Importance, ProxyReader
 from foveal.guidance.reader import Machine as Machine
-from foveal.guidance.reader import Search, check_machine
+from foveal.guidance.reader import Search, blur_of, check_machine
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
@@ -56,12 +58,20 @@ class MachineCodec(Codec):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         if settings.guide is not None:
             raise SettingsError("a guide and a file for a machine, which has one of its own; leave one out")
-        reader, search = self._reader or ProxyReader(), self._machine.search
-        if search is not None:
-            return _Searched(self._codec, picture, settings, search, reader, hold_rate=self._hold_rate, limits=self._limits)
-        importance = reader.importance(picture, self._machine.tasks, threads=settings.threads)
-        guide = self._machine.allocation.guide(importance, picture, hold_rate=self._hold_rate)
-        return self._codec.prepare(picture, replace(settings, guide=guide), self._limits)
+        guided = self._guided(picture, settings)
+        if not self._hold_rate:
+            return guided
+        return AsLarge(guided, self._codec.prepare(picture, settings, self._limits), self.info.scale)
+
+    def _guided(self, picture: Picture, settings: EncodeSettings) -> Prepared:
+        """Bits that move away come back elsewhere, by estimate alone."""
+        reader, machine = self._reader or ProxyReader(), self._machine
+        shown = low_pass(picture, min(MOST_SIGMA, blur_of(picture.width, picture.height, machine.reads)))
+        importance = reader.importance(picture, machine.tasks, machine.scores, threads=settings.threads)
+        if machine.search is not None:
+            return _Searched(self._codec, picture, shown, importance, settings, machine.search, reader, self._limits)
+        guide = machine.allocation.guide(importance, picture)
+        return self._codec.prepare(shown, replace(settings, guide=guide), self._limits)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         return self._codec.decode(data, limits, settings)
@@ -77,7 +87,7 @@ class MachineCodec(Codec):
 
 @final
 class _Searched(Prepared):
-    """Codes the picture at several steps, chooses each block's, and codes it once more.
+    """Codes the picture as ``shown`` at several steps, chooses each block's by what ``picture`` loses, and codes it once more.
 
     The choice is made at the nearest of some qualities, and kept until another is the nearest: so a search for a target, which asks
     for many qualities near each other, seldom makes another.
@@ -87,18 +97,18 @@ class _Searched(Prepared):
         self,
         codec: Codec,
         picture: Picture,
+        shown: Picture,
+        importance: Importance,
         settings: EncodeSettings,
         search: Search,
         reader: ProxyReader,
-        *,
-        hold_rate: bool,
         limits: Limits,
     ) -> None:
         assert codec.info.octave is not None
-        self._codec, self._picture, self._settings, self._reader = codec, picture, settings, reader
+        self._codec, self._picture, self._shown, self._settings, self._reader = codec, picture, shown, settings, reader
         self._trials, self._octave = _TRIALS[search], codec.info.octave
-        self._hold_rate, self._limits = hold_rate, limits
-        self._plain = codec.prepare(picture, settings, limits)
+        self._importance, self._limits = importance, limits
+        self._plain = codec.prepare(shown, settings, limits)
         self._last: tuple[float, Prepared] | None = None
 
     def encode(self, quality: float) -> bytes:
@@ -113,10 +123,10 @@ class _Searched(Prepared):
         picture, settings = self._picture, self._settings
         rows, columns = -(-picture.height // BLOCK), -(-picture.width // BLOCK)
         octaves = FeatureDistortion().octaves(
-            self._reader, picture, self._codings(quality), rows, columns, threads=settings.threads
+            self._reader, picture, self._codings(quality), self._importance, rows, columns, threads=settings.threads
         )
-        guide = Guide(octaves.astype(np.float32), self._hold_rate, DEFAULT_ALLOCATION.chroma)
-        return self._codec.prepare(picture, replace(settings, guide=guide), self._limits)
+        guide = Guide(octaves.astype(np.float32), chroma_octaves=DEFAULT_ALLOCATION.chroma, sharp=False, matrices=True)
+        return self._codec.prepare(self._shown, replace(settings, guide=guide), self._limits)
 
     def _codings(self, quality: float) -> list[Coding]:
         """The picture at all trials that the scale has room for, the finest first."""

@@ -17,7 +17,7 @@ from foveal.files import check_place, read_any
 from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.heat import draw_importance
 from foveal.guidance.importance import ProxyReader
-from foveal.guidance.reader import TASKS
+from foveal.guidance.reader import TASKS, Scores
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import picture_bytes, write_picture
 from foveal.sources import PICTURE_SUFFIXES, PIPE, read_source, write_target
@@ -30,6 +30,7 @@ class ImportanceRequest:
     """What to ask of a picture. raw: for a batch, whether maps are written, and no drawings."""
 
     tasks: tuple[str, ...] = TASKS
+    scores: Scores = "harm"
     raw: bool = False
     threads: int | None = None
     limits: Limits = DEFAULT_LIMITS
@@ -69,7 +70,7 @@ def importance_file(source: str, target: str, request: ImportanceRequest, *, ove
     picture = read_any(read_source(source, request.limits), request.limits)
     reader = ProxyReader()
     start = time.perf_counter()
-    importance = reader.importance(picture, request.tasks, threads=request.threads)
+    importance = reader.importance(picture, request.tasks, request.scores, threads=request.threads)
     importance_s = time.perf_counter() - start
     if target.lower().endswith(MAP_SUFFIX):
         file = io.BytesIO()
@@ -108,7 +109,7 @@ def importance_batch(source: str, output: str, request: ImportanceRequest) -> tu
     ProxyReader()  # raises
     request = replace(request, threads=request.threads or 1)
     suffixes = (*PICTURE_SUFFIXES, *(suffix for info in all_codecs() for suffix in info.suffixes))
-    made_by = settings_digest("importance", request.tasks, DEFAULT_ALLOCATION)
+    made_by = settings_digest("importance", request.tasks, request.scores, DEFAULT_ALLOCATION)
     plan = plan_batch(Path(source), Path(output), MAP_SUFFIX if request.raw else ".png", suffixes, made_by)
     return plan, partial(_importance_job, request)
 

@@ -7,9 +7,10 @@ import pytest
 
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.guided import low_pass as module
-from foveal.codecs.guided.low_pass import LowPassed, low_pass
+from foveal.codecs.guided.low_pass import LowPassCodec, LowPassed, low_pass
 from foveal.codecs.registry import codec_by_name
-from foveal.errors import PictureError, SettingsError
+from foveal.errors import LimitError, PictureError, SettingsError
+from foveal.limits import Limits
 from foveal.picture import Picture
 
 
@@ -55,3 +56,35 @@ def test_what_cannot_be_done_is_named(photo: Picture) -> None:
             low_pass(photo, sigma)  # type: ignore[arg-type]
     with pytest.raises(PictureError, match="alpha"):
         LowPassed(codec_by_name("jpeg"), Picture(photo.samples, photo.samples[:, :, 0]), EncodeSettings(), 1)
+
+
+def test_quality_rises_until_the_file_is_as_large(photo: Picture) -> None:
+    pytest.importorskip("av")
+    codec = codec_by_name("hevc")
+    passing = LowPassCodec(codec, 0.7)
+    for quality in (20, 50):
+        plain, data = (one.encode(photo, EncodeSettings(quality)) for one in (codec, passing))
+        assert len(data) == pytest.approx(len(plain), rel=0.01)
+        assert len(codec.encode(low_pass(photo, 0.7), EncodeSettings(quality))) < 0.99 * len(plain)
+        shown = passing.decode(data).samples.astype(float)
+        assert ((shown - low_pass(photo, 0.7).samples) ** 2).mean() < ((shown - photo.samples) ** 2).mean()
+    assert passing.describe(data) == codec.describe(data)
+    assert passing.bytes_needed(data) == len(data)
+    with pytest.raises(SettingsError, match="a low-pass of sigma = 65"):
+        LowPassCodec(codec, 65)
+
+
+def test_whole_steps_of_quality_come_as_near_as_they_can(photo: Picture) -> None:
+    codec = codec_by_name("jpeg")
+    passing, sizes = LowPassCodec(codec, 0.7), []
+    plain = codec.prepare(photo).size(40)
+    matched = passing.prepare(photo).size(40)
+    filtered = LowPassed(codec, photo, EncodeSettings(), 0.7)
+    sizes = [filtered.size(quality) for quality in range(1, 101)]
+    assert matched in sizes
+    assert abs(matched - plain) == min(abs(size - plain) for size in sizes)
+
+
+def test_its_limits_are_the_callers(photo: Picture) -> None:
+    with pytest.raises(LimitError):
+        LowPassCodec(codec_by_name("gdn"), 0.7, Limits(pixels=100)).encode(photo)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -58,6 +60,19 @@ def uneven(rows: int = 5, columns: int = 7) -> Guide:
 
 def halves() -> Guide:
     return Guide(np.array([[-1, 1]], np.float32))
+
+
+def of_machines(guide: Guide) -> Guide:
+    """As files for machines have it: soft, and with the standard's matrices."""
+    return dataclasses.replace(guide, sharp=False, matrices=True)
+
+
+def told(data: bytes) -> dict[str, int]:
+    """What FFmpeg reads in the heads of a stream, by the standard's names; the first of each."""
+    arguments = ["-hide_banner", "-f", "hevc", "-i", "pipe:0", "-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"]
+    lines = subprocess.run([ffmpeg_program(), *arguments], input=data, capture_output=True, check=True).stderr.decode()
+    found = re.findall(r"(\w+) +[01]+ = (-?\d+)$", lines, re.MULTILINE)
+    return {name: int(value) for name, value in reversed(found)}
 
 
 def errors(picture: Picture, data: bytes, side: int):
@@ -121,6 +136,97 @@ class TestWhereTheBitsGo:
         assert decode(encode("hevc", gray, guide=dataclasses.replace(even, chroma_octaves=1))).is_gray
 
 
+class TestBlocksOfMaps:
+    def side(self, data: bytes) -> int:
+        """Pixels a side of the largest block."""
+        heads = told(data)
+        smallest, steps = (
+            heads[f"log2_{name}_luma_coding_block_size{end}"] for name, end in (("min", "_minus3"), ("diff_max_min", ""))
+        )
+        return 8 << (smallest + steps)
+
+    def test_a_soft_guide_leaves_blocks_as_they_are(self):
+        picture = photo(256, 192)
+        sharp, soft = (encode("hevc", picture, guide=dataclasses.replace(uneven(), sharp=sharp)) for sharp in (True, False))
+        assert (self.side(sharp), self.side(soft), self.side(encode("hevc", picture))) == (16, 64, 64)
+        assert [told(data)["entropy_coding_sync_enabled_flag"] for data in (sharp, soft)] == [0, 1]
+        large = Picture(np.ascontiguousarray(np.resize(PHOTO, (64, 4098, 3))))
+        sides = [
+            self.side(encode("hevc", large, 20, "ultrafast", guide=dataclasses.replace(halves(), sharp=sharp)))
+            for sharp in (1, 0)
+        ]
+        assert sides == [32, self.side(encode("hevc", large, 20, "ultrafast"))]
+
+    def test_a_soft_guide_moves_the_bits_too(self):
+        picture = photo(7 * 64, 5 * 64, 40)
+        even, guided = (encode("hevc", picture, guide=guide) for guide in (None, dataclasses.replace(uneven(), sharp=False)))
+        moved = np.log2(errors(picture, guided, 64) / errors(picture, even, 64)) / 2
+        assert np.corrcoef(moved.ravel(), uneven().octaves.ravel())[0, 1] > 0.85
+
+    def test_where_no_map_is_needed_nothing_changes(self):
+        even = Guide(np.full((2, 2), 0.4, np.float32))
+        assert encode("hevc", photo(96, 80), guide=even) == encode(
+            "hevc", photo(96, 80), guide=dataclasses.replace(even, sharp=False)
+        )
+
+    def test_kvazaar_looks_past_it(self):
+        one, other = (
+            encode("kvazaar", photo(192, 128), guide=dataclasses.replace(uneven(), sharp=sharp)) for sharp in (True, False)
+        )
+        assert one == other
+
+
+class TestMatrices:
+    """High frequencies are quantised more coarsely than low ones."""
+
+    @pytest.mark.parametrize("name", CODECS)
+    @pytest.mark.parametrize("quality", [20, 45])
+    @pytest.mark.parametrize("flat", [True, False])
+    def test_they_are_the_standards(self, name, quality, flat):
+        picture, guide = photo(256, 256), Guide(np.zeros((1, 1), np.float32)) if flat else uneven()
+        plain, coarser = (encode(name, picture, quality, guide=dataclasses.replace(guide, matrices=on)) for on in (False, True))
+        assert 0.7 < len(coarser) / len(plain) < 0.99
+        assert -1.5 < psnr_rgb_db(picture, decode(coarser)) - psnr_rgb_db(picture, decode(plain)) < 0
+        heads = [told(data) for data in (plain, coarser)]
+        assert [head["scaling_list_enabled_flag"] for head in heads] == [0, 1]
+        assert heads[1]["sps_scaling_list_data_present_flag"] == 0
+        assert heads[1]["pps_scaling_list_data_present_flag"] == 0
+
+    @pytest.mark.parametrize("name", CODECS)
+    def test_low_frequencies_are_kept(self, name):
+        """The error of means over 8x8 pixels grows less than the rest."""
+        picture, even = photo(256, 256), Guide(np.zeros((1, 1), np.float32))
+        grown = []
+        for on in (False, True):
+            error = (
+                picture.samples.astype(float)
+                - decode(encode(name, picture, 30, guide=dataclasses.replace(even, matrices=on))).samples
+            ).mean(2)
+            low = error.reshape(32, 8, 32, 8).mean((1, 3))
+            grown.append(((low**2).mean(), (error**2).mean() - (low**2).mean()))
+        low, high = (coarser / plain for plain, coarser in zip(*grown, strict=True))
+        assert low < 1.05 < high + 0.03
+        assert low < high
+
+    @pytest.mark.parametrize("chroma", ["422", "444", "gray"])
+    def test_of_any_chroma_a_fine_file_is_exact(self, chroma):
+        """A decoder that took other matrices would show it."""
+        picture = photo(130, 98)
+        if chroma == "gray":
+            picture = Picture(np.ascontiguousarray(picture.samples[:, :, :1]))
+        data = encode("hevc", picture, 97, chroma="420" if chroma == "gray" else chroma, guide=of_machines(uneven()))
+        assert told(data)["scaling_list_enabled_flag"] == 1
+        assert psnr_rgb_db(picture, decode(data)) > 41
+
+    @pytest.mark.parametrize("name", CODECS)
+    def test_the_file_is_as_large_as_one_without(self, name):
+        picture = photo(384, 320, 60)
+        size = len(encode(name, picture, 40))
+        data = encode(name, picture, 40, guide=dataclasses.replace(of_machines(uneven()), hold_rate=True))
+        assert abs(len(data) / size - 1) <= 0.01
+        assert told(data)["scaling_list_enabled_flag"] == 1
+
+
 class TestHeldRate:
     @pytest.mark.parametrize("quality", [20, 55, 90])
     @pytest.mark.parametrize("name", CODECS)
@@ -148,10 +254,11 @@ class TestHeldRate:
 
 class TestFiles:
     @pytest.mark.parametrize("name", CODECS)
+    @pytest.mark.parametrize("guide", [uneven(), of_machines(uneven())])
     @pytest.mark.parametrize("size", [(95, 63), (66, 50), (1, 1), (17, 5), (3, 130)])
-    def test_any_size_comes_back(self, name, size):
+    def test_any_size_comes_back(self, name, guide, size):
         picture = photo(*size)
-        data = encode(name, picture, 90, guide=uneven())
+        data = encode(name, picture, 90, guide=guide)
         assert decode(data).samples.shape == picture.samples.shape
         assert psnr_rgb_db(picture, decode(data)) > 34
         described = codec_by_name("hevc").describe(data)
@@ -166,10 +273,11 @@ class TestFiles:
         assert quantiser_heads(hevc_units(data)).varies
 
     @pytest.mark.parametrize("name", CODECS)
+    @pytest.mark.parametrize("guide", [uneven(), of_machines(uneven())])
     @pytest.mark.parametrize("suffix", [None, ".mp4"])
-    def test_another_decoder_gives_the_same(self, name, suffix, tmp_path):
+    def test_another_decoder_gives_the_same(self, name, guide, suffix, tmp_path):
         picture = photo(192, 136)
-        data = encode(name, picture, suffix=suffix, guide=uneven())
+        data = encode(name, picture, suffix=suffix, guide=guide)
         path = tmp_path / "x"
         path.write_bytes(data)
         source = ["-i", str(path)] if suffix else ["-f", "hevc", "-i", str(path)]
@@ -186,8 +294,9 @@ class TestFiles:
         assert decode(encode("hevc", picture, 20, "ultrafast", guide=halves())).samples.shape == picture.samples.shape
 
     @pytest.mark.parametrize("name", CODECS)
-    def test_threads_change_nothing(self, name):
-        one, two = (encode(name, photo(200, 140), guide=uneven(), threads=threads) for threads in (1, 2))
+    @pytest.mark.parametrize("guide", [uneven(), of_machines(uneven())])
+    def test_threads_change_nothing(self, name, guide):
+        one, two = (encode(name, photo(200, 140), guide=guide, threads=threads) for threads in (1, 2))
         assert one == two
 
     def test_each_of_many_regions_is_attached_in_its_turn(self):
@@ -242,7 +351,7 @@ class TestTheMapIsSeen:
             encode("hevc", photo(128, 128), guide=halves())
 
     @pytest.mark.parametrize("quality", [1, 50, 100])
-    @pytest.mark.parametrize("guide", [halves(), uneven(), Guide(np.array([[-0.1, 0.1]], np.float32))])
+    @pytest.mark.parametrize("guide", [halves(), uneven(), of_machines(uneven()), Guide(np.array([[-0.1, 0.1]], np.float32))])
     def test_not_where_the_regions_are_lost(self, monkeypatch, quality, guide):
         self.lose_regions(monkeypatch)
         with pytest.raises(BackendError, match="ignored the guide"):
@@ -264,7 +373,7 @@ class TestTheMapIsSeen:
         plain = [np.full((200, 300, 3), level, np.uint8) for level in (0, 128, 255)]
         tiny = [photo(*size).samples for size in ((1, 1), (16, 16), (17, 17), (33, 20))]
         for samples in (corner, ramp, faint, *plain, *tiny):
-            for guide in (halves(), uneven()):
+            for guide in (halves(), uneven(), of_machines(uneven())):
                 encode("hevc", Picture(samples), quality, preset, guide=guide)
 
     def test_kvazaar_says_so_when_it_takes_no_map(self, monkeypatch):
@@ -338,14 +447,26 @@ class TestHeads:
             with pytest.raises((TruncatedError, DamagedError), match=what):
                 quantiser_heads(cut)
 
-    def test_tools_of_others_are_refused(self):
+    def test_lists_of_the_standard_are_read_past(self):
         lists = run_program(
             [ffmpeg_program(), "-loglevel", "error", "-f", "lavfi", "-i", "color=s=64x64", "-frames:v", "1", "-c:v", "libx265",
              "-x265-params", "log-level=none:scaling-list=default", "-f", "hevc", "pipe:1"],
             stdin=b"", timeout_s=60,
         )  # fmt: skip
-        with pytest.raises(UnsupportedError, match="scaling lists"):
-            quantiser_heads(hevc_units(lists))
+        heads = told(lists)
+        assert (heads["scaling_list_enabled_flag"], heads["sps_scaling_list_data_present_flag"]) == (1, 0)
+        qp = 26 + heads["init_qp_minus26"] + heads["slice_qp_delta"]
+        assert quantiser_heads(hevc_units(lists)) == QuantiserHeads(bool(heads["cu_qp_delta_enabled_flag"]), qp)
+
+    def test_tools_of_others_are_refused(self):
+        """Scaling lists of a file's own."""
+        size = "0000" + "000" + "0" * 97 + ue(0) + ue(1) + ue(64) + ue(80) + "0" + ue(0) * 3 + "0" + ue(4) * 3 + ue(0) * 6
+        picture = unit(34, ue(0) * 2 + "0" + "0" + "000" + "10" + ue(0) * 2 + ue(5) + "00" + "1")
+        head = unit(19, "10" + ue(0) + ue(2) + "11" + ue(14))
+        for lists in ("0", "10"):
+            assert quantiser_heads([unit(33, size + lists + "0" + "1"), picture, head]) == QuantiserHeads(True, 22)
+        with pytest.raises(UnsupportedError, match="scaling lists of its own"):
+            quantiser_heads([unit(33, size + "11" + "0" + "1"), picture, head])
 
 
 class TestKvazaar:

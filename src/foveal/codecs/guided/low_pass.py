@@ -9,27 +9,35 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from foveal.codecs.base import Codec, EncodeSettings, Prepared
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.held_rate import AsLarge
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.scalars import real
 
 _REACH: Final = 4.0  # sigmas
-_LEAST, _MOST = 0.1, 64.0  # a sigma below the first changes no sample
+MOST_SIGMA: Final = 64.0
+_LEAST: Final = 0.1  # a sigma below it changes no sample
 _Floats = npt.NDArray[np.float32]
 _ROWS: Final = 256  # of the result, made at once, so that memory is bounded
+
+
+def check_sigma(sigma: float) -> float:
+    """Pixels. Raises SettingsError: a sigma that is no number of 0 to 64."""
+    number = real(sigma)
+    if number is None or not 0 <= number <= MOST_SIGMA:
+        raise SettingsError(f"a low-pass of sigma = {sigma!r} pixels; a number of 0 to {MOST_SIGMA:g} is needed")
+    return number
 
 
 def low_pass(picture: Picture, sigma: float) -> Picture:
     """The picture under a Gaussian of ``sigma`` pixels, its edges repeated; 0 changes nothing. Alpha is left alone.
 
     Raises:
-        SettingsError: a sigma that is no number of 0 to 64.
+        SettingsError: as ``check_sigma``.
     """
-    number = real(sigma)
-    if number is None or not 0 <= number <= _MOST:
-        raise SettingsError(f"a low-pass of sigma = {sigma!r} pixels; a number of 0 to {_MOST:g} is needed")
+    number = check_sigma(sigma)
     if number < _LEAST:
         return picture
     reach = math.ceil(_REACH * number)
@@ -69,3 +77,34 @@ class LowPassed(Prepared):
 
     def size(self, quality: float) -> int:
         return self._prepared.size(quality)
+
+
+@final
+class LowPassCodec(Codec):
+    """Another codec behind a low-pass of ``sigma`` pixels, matched in rate: quality rises until a file is as large as the plain one.
+
+    Where the codec's parameter is an integer, or the scale ends, sizes are as near as they get. limits: for what is coded.
+
+    Raises:
+        SettingsError: as ``check_sigma``.
+    """
+
+    def __init__(self, codec: Codec, sigma: float, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(codec.info)
+        self._codec, self._sigma, self._limits = codec, check_sigma(sigma), limits
+
+    def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
+        plain = self._codec.prepare(picture, settings, self._limits)
+        filtered = LowPassed(self._codec, picture, settings, self._sigma, self._limits)
+        return AsLarge(filtered, plain, self.info.scale)
+
+    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
+        return self._codec.decode(data, limits, settings)
+
+    def bytes_needed(
+        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
+    ) -> int:
+        return self._codec.bytes_needed(data, limits, settings)
+
+    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
+        return self._codec.describe(data, limits)

@@ -8,10 +8,14 @@ x265 cuts crf to an integer, which moves the size by 8 to 12 %. The fraction is 
 that changes nothing itself; it costs no bits that could be measured (within 0.2 %). A small picture has few blocks to share
 out, so there sizes are less even.
 
+``adaptive`` is x265's own adaptive quantisation as it ships it, in place of that of a strength that changes nothing: mode 2,
+strength 1.0, in groups of 32 pixels, at every preset, also at those that leave it out. The fraction of crf is made up as before:
+x265 adds the map to what it finds itself, and on a photograph of 512x512 sizes fell with every quarter of a crf.
+
 A guide gives each block of 16x16 pixels a QP of its own, 6 to the octave, within 1..51; each of 32x32 above 2.2 Mpixel, where the
-standard's level asks for such. Larger blocks are not allowed then: x265 gives them the mean QP of what they cover, and finds that
-cheap, because it compares costs that were weighed by unequal QPs. So maps were blurred that were finer than 64 pixels, and one of
-edges was worse than none. At equal error of luma, weighted as the guide says, on six photographs, blocks of 16 without
+standard's level asks for such. Where the guide is sharp, larger blocks are not allowed: x265 gives them the mean QP of what they cover,
+and finds that cheap, because it compares costs that were weighed by unequal QPs. So maps are blurred that are finer than 64 pixels, and
+one of edges was worse than none. At equal error of luma, weighted as the guide says, on six photographs, blocks of 16 without
 wavefronts against blocks of 64: for a smooth map 1.2 % more bits, cells of 32 pixels 2.1 % more, a box 0.9 % less, small discs
 2.5 % less, edges 9.4 % less. ``qg-size=8`` took 0.1 to 0.5 % more than 16.
 
@@ -30,6 +34,7 @@ from typing import Final, final
 import numpy as np
 
 from foveal.codecs.base import EncodeSettings
+from foveal.codecs.guide import Guide
 from foveal.codecs.standard.av_frames import encode_frame, encode_frame_telling_qp
 from foveal.codecs.standard.hevc_heads import quantiser_heads, slice_bytes
 from foveal.codecs.standard.hevc_stream import HevcStreamCodec, hevc_units, with_hevc_note
@@ -47,6 +52,8 @@ _LARGE, _LARGE_BLOCK = 2_228_224, 32  # pixels of level 4.1
 _COARSEST: Final = 51
 _CRF_ABOVE_QP: Final = 3  # what x265 takes off crf for an only frame
 _FINEST_GUIDED, _COARSEST_BLOCK = 1 + _CRF_ABOVE_QP, 51 + _CRF_ABOVE_QP  # of blocks, as crf
+_EVEN: Final = {"aq-mode": 1, "aq-strength": 0.001, "qg-size": 16}
+_ADAPTIVE: Final = {"aq-mode": 2, "aq-strength": 1.0, "qg-size": 32}  # the defaults of x265
 _SEEN = 0.02  # QP that the mean differs by where a map arrived
 _BARE_BYTES, _BARE_BYTES_A_PIXEL = 64, 0.004  # a picture of one colour takes at most 0.0026 a pixel
 
@@ -66,17 +73,16 @@ class HevcCodec(HevcStreamCodec):
         least = _LEAST_SIDE if max(flat.width, flat.height) <= _LONG_SIDE else _LEAST_BESIDE_LONG
         samples = pad_to_multiple(flat.samples, 2 if across or down else 1, least=least)
         planes, size = self._planes(samples, chroma, 8), note_for(flat, samples)
-        x265, guide = _X265(planes, settings.preset or "slow", settings.threads), settings.guide
+        x265, guide = _X265(planes, settings.preset or "slow", settings.threads, adaptive=settings.adaptive), settings.guide
         even = np.zeros((1, 1))
         offsets = even if guide is None else block_offsets(guide, flat.width, flat.height, planes, x265.block)
-        chroma_octaves = 0.0 if guide is None else guide.chroma_octaves
 
         def encode(crf: float) -> bytes:
             if guide is None or not guide.hold_rate:
-                stream = x265.code(crf + offsets, chroma_octaves)
+                stream = x265.code(crf + offsets, guide)
             else:
                 moved, size_to_hold = offsets - offsets.mean(), len(x265.code(crf + even))
-                stream = held(lambda at: x265.code(at + moved, chroma_octaves), crf, size_to_hold)
+                stream = held(lambda at: x265.code(at + moved, guide), crf, size_to_hold)
             return stream if size is None else with_hevc_note(stream, size)
 
         return self._still(settings, encode)
@@ -86,33 +92,36 @@ class HevcCodec(HevcStreamCodec):
 class _X265:
     """The encoder, with a picture to code. ``block``: pixels a side of what has a QP of its own in a guided file."""
 
-    def __init__(self, planes: YCbCr, preset: str, threads: int | None) -> None:
+    def __init__(self, planes: YCbCr, preset: str, threads: int | None, *, adaptive: bool = False) -> None:
         self._planes, self._preset, self._threads = planes, preset, threads
+        self._quantisation = _ADAPTIVE if adaptive else _EVEN
         self._height, self._width = planes.planes[0].shape
         large = self._height * self._width > _LARGE or max(self._height, self._width) > _LONG_SIDE
         self.block = _LARGE_BLOCK if large else _BLOCK
 
-    def code(self, wanted: Offsets, chroma_octaves: float = 0) -> bytes:
-        """The stream with such a crf, which may have a fraction, for each block; or with one for all.
+    def code(self, wanted: Offsets, guide: Guide | None = None) -> bytes:
+        """The stream with such a crf, which may have a fraction, for each block; or with one for all. The rest is as the guide says.
 
         Raises:
             BackendError: they differ, and the encoder ignored that; or it failed.
         """
-        wanted = np.clip(wanted, 0, _COARSEST_BLOCK)
+        wanted = np.clip(np.round(wanted, 6), 0, _COARSEST_BLOCK)  # of a quality, that is near a whole crf and means it
         if wanted.min() == wanted.max():
-            return self._uniform(float(wanted[0, 0]), chroma_octaves)
+            return self._uniform(float(wanted[0, 0]), guide)
         steps = np.maximum(shared_out(wanted), _FINEST_GUIDED)
         base = min(int(steps.min()) - 1, _COARSEST)
-        options = self._options(base, chroma_octaves, {"ctu": self.block, **({"wpp": 0} if self.block == _BLOCK else {})})
+        sharp = guide is None or guide.sharp
+        more = {"ctu": self.block, **({"wpp": 0} if self.block == _BLOCK else {})} if sharp else {}
+        options = self._options(base, guide, more)
         regions = regions_of(steps - base, self.block, self._width, self._height)
         stream, mean_qp = encode_frame_telling_qp("libx265", self._planes, options, regions)
         self._check(stream, mean_qp, options)
         return stream
 
-    def _uniform(self, crf: float, chroma_octaves: float) -> bytes:
+    def _uniform(self, crf: float, guide: Guide | None) -> bytes:
         base = min(int(crf), _COARSEST)
         steps = shared_out(np.full(blocks(self._planes, _BLOCK), crf - base))
-        options = self._options(base, chroma_octaves, {})
+        options = self._options(base, guide, {})
         return encode_frame("libx265", self._planes, options, regions=regions_of(steps, _BLOCK, self._width, self._height))
 
     def _check(self, stream: bytes, mean_qp: float, options: dict[str, str]) -> None:
@@ -126,15 +135,18 @@ class _X265:
             f"x265 ignored the guide: it coded all blocks with a QP of {heads.slice_qp}; leave the guide out, or try another PyAV"
         )
 
-    def _options(self, base: int, chroma_octaves: float, more: Mapping[str, int]) -> dict[str, str]:
-        parameters = {
+    def _options(self, base: int, guide: Guide | None, more: Mapping[str, int]) -> dict[str, str]:
+        parameters: dict[str, object] = {
             "log-level": "none", "info": 0, "keyint": 1, "frame-threads": 1, "range": "full",
-            "aq-mode": 1, "aq-strength": 0.001, "qg-size": 16, **more,
+            **self._quantisation, **more,
         }  # fmt: skip
         if self._threads is not None:
             parameters["pools"] = self._threads
-        if chroma := round(QP_PER_OCTAVE * chroma_octaves):
-            parameters["cbqpoffs"] = parameters["crqpoffs"] = chroma
+        if guide is not None:
+            if chroma := round(QP_PER_OCTAVE * guide.chroma_octaves):
+                parameters["cbqpoffs"] = parameters["crqpoffs"] = chroma
+            if guide.matrices:
+                parameters["scaling-list"] = "default"
         return {
             "crf": str(min(base + 0.5, _COARSEST)),  # half way, so that no rounding turns it into its neighbour
             "preset": self._preset,

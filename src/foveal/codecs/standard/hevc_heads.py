@@ -94,8 +94,8 @@ def _read_sps(bits: Bits) -> _Sequence:
     _skip(bits, 3)  # bit depths, length of the picture count
     _skip(bits, 3 * (sublayers + 1 if bits.take(1) else 1))  # buffers
     _skip(bits, 6)  # sizes of blocks and depths of their trees
-    if bits.take(1):
-        raise UnsupportedError("an HEVC stream with scaling lists; x265 and kvazaar use none for a still")
+    if bits.take(1) and bits.take(1):
+        raise UnsupportedError("an HEVC stream with scaling lists of its own; x265 and kvazaar use the standard's for a still")
     bits.take(1)  # asymmetric partitions
     return _Sequence(separate, chroma != 0 and not separate, bits.take(1) == 1)
 

@@ -6,6 +6,8 @@ multiples of 8; others are padded, with a note of the true size (``true_size``).
 A guide gives each block of 64x64 pixels a QP of its own, 6 to the octave. It travels in a text file: columns, rows, and what is
 added to the QP of the whole. kvazaar dies, and its file is empty, where QPs that follow each other differ by more than 25, so a map
 is narrowed to 12 on both sides of its middle. Its heads say that blocks may have QPs of their own where it took a map, and there alone.
+
+``adaptive`` is kvazaar's own adaptive quantisation by variance, off as it ships, at the strength that its authors recommend, 5.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Final, final
 import numpy as np
 
 from foveal.codecs.base import EncodeSettings
+from foveal.codecs.guide import Guide
 from foveal.codecs.standard.hevc_heads import quantiser_heads
 from foveal.codecs.standard.hevc_stream import HevcStreamCodec, hevc_units, with_hevc_note
 from foveal.codecs.standard.process import ffmpeg_program, run_program
@@ -36,6 +39,8 @@ _REACH: Final = 12  # QP from the middle of a map to its ends
 _PATIENCE_S, _PATIENCE_S_PER_PIXEL = 120, 0.002  # a hundred times what preset slower takes
 _DECLARED = ("range=pc", "colorprim=bt709", "transfer=iec61966-2-1", "colormatrix=bt709")
 _STILL = ("period=1", "gop=0", "owf=0", "info=0", "hash=none")
+_ADAPTIVE: Final = ("vaq=5",)
+_MATRICES: Final = ("scaling-list=default",)
 _PLAIN_PATH = re.compile(r"[\w/.+-]+")
 
 
@@ -50,16 +55,17 @@ class KvazaarCodec(HevcStreamCodec):
         flat = self._flat(picture)
         samples = pad_to_multiple(flat.samples, _UNIT)
         planes, size = self._planes(samples, "420", 8), note_for(flat, samples)
-        kvazaar, guide = _Kvazaar(planes, settings.preset or "slower", settings.threads), settings.guide
+        kvazaar = _Kvazaar(planes, settings.preset or "slower", settings.threads, adaptive=settings.adaptive)
+        guide = settings.guide
         even = np.zeros(blocks(planes, _BLOCK))
         offsets = even if guide is None else block_offsets(guide, flat.width, flat.height, planes, _BLOCK)
 
         def encode(qp: float) -> bytes:
             if guide is None or not guide.hold_rate:
-                stream = kvazaar.code(qp + offsets)
+                stream = kvazaar.code(qp + offsets, guide)
             else:
                 moved, size_to_hold = offsets - offsets.mean(), len(kvazaar.code(qp + even))
-                stream = held(lambda at: kvazaar.code(at + moved), qp, size_to_hold)
+                stream = held(lambda at: kvazaar.code(at + moved, guide), qp, size_to_hold)
             return stream if size is None else with_hevc_note(stream, size)
 
         return self._still(settings, encode)
@@ -69,11 +75,12 @@ class KvazaarCodec(HevcStreamCodec):
 class _Kvazaar:
     """The encoder, with a picture to code."""
 
-    def __init__(self, planes: YCbCr, preset: str, threads: int | None) -> None:
+    def __init__(self, planes: YCbCr, preset: str, threads: int | None, *, adaptive: bool = False) -> None:
         self._planes, self._preset, self._threads = planes, preset, threads
+        self._quantisation = _ADAPTIVE if adaptive else ()
 
-    def code(self, wanted: Offsets) -> bytes:
-        """The stream with such a QP, which may have a fraction, for each block.
+    def code(self, wanted: Offsets, guide: Guide | None = None) -> bytes:
+        """The stream with such a QP, which may have a fraction, for each block. The rest is as the guide says.
 
         Raises:
             BackendError: they differ, and the encoder ignored that; or it failed.
@@ -81,11 +88,11 @@ class _Kvazaar:
         qps = np.clip(shared_out(wanted), _FINEST, _COARSEST)
         middle = (int(qps.min()) + int(qps.max())) // 2
         qps = np.clip(qps, middle - _REACH, middle + _REACH)
-        base = int(np.rint(qps.mean()))
+        base, more = int(np.rint(qps.mean())), _MATRICES if guide is not None and guide.matrices else ()
         if qps.min() == qps.max():
-            return self._run(base, ())
+            return self._run(base, more)
         with tempfile.TemporaryDirectory(prefix="foveal-") as folder:
-            stream = self._run(base, (f"roi={_written(qps - base, Path(folder) / 'roi.txt')}",))
+            stream = self._run(base, (f"roi={_written(qps - base, Path(folder) / 'roi.txt')}", *more))
         if not quantiser_heads(hevc_units(stream)).varies:
             raise BackendError(f"kvazaar ignored the guide: it coded all blocks with a QP of {base}; leave the guide out")
         return stream
@@ -93,7 +100,7 @@ class _Kvazaar:
     def _run(self, qp: int, more: Sequence[str]) -> bytes:
         height, width = self._planes.planes[0].shape
         threads = () if self._threads is None else (f"threads={self._threads}",)
-        parameters = (f"preset={self._preset}", f"qp={qp}", *_STILL, *_DECLARED, *threads, *more)
+        parameters = (f"preset={self._preset}", f"qp={qp}", *_STILL, *_DECLARED, *self._quantisation, *threads, *more)
         arguments = [
             ffmpeg_program(), "-hide_banner", "-loglevel", "error",
             "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{width}x{height}", "-framerate", "25", "-i", "pipe:0",

@@ -17,7 +17,16 @@ from foveal.tasks.proxy.network import STRIDES, Seen
 _FEATURES: Final = tuple(f"features{s}" for s in STRIDES)
 _OBJECTS: Final = tuple(f"objects{s}" for s in STRIDES)
 _SCENE: Final = ("scene16", "scene32")
-_FACTORS: Final = {"features": 1.0, "changes": 0.5, "scene": 0.7, "objects": 2.0, "classes": 0.2, "parts": 0.4, "faces": 4.0}
+_FACTORS: Final = {
+    "features": 1.0,
+    "changes": 0.5,
+    "scene": 0.7,
+    "objects": 2.0,
+    "classes": 0.2,
+    "parts": 0.4,
+    "faces": 4.0,
+    "harm": 1.0,
+}
 _SURE = 20.0  # how much more a place with an object counts than one without
 
 
@@ -32,6 +41,53 @@ class Shown:
     def on(self, device: torch.device) -> Shown:
         """The same on a device."""
         return Shown(self.x.to(device), {name: t.to(device) for name, t in self.told.items()})
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Harmed:
+    """A batch of lessons of harm: squares ``(n, 3, side, side)`` in 0..1, and harm ``(n, tasks, rows, columns)``, -1 where none is told."""
+
+    x: Tensor
+    harm: Tensor
+
+    def on(self, device: torch.device) -> Harmed:
+        """The same on a device."""
+        return Harmed(self.x.to(device), self.harm.to(device))
+
+
+def harm_loss(own: Tensor, told: Tensor) -> Tensor:
+    """How far the places of the root of harm are from the told ones: their divergence, the mean over all maps that are told; 0 without any.
+
+    The root, because harm is measured on few draws, and steps follow a power of it well below 1 anyway.
+    """
+    wanted, there = _places(told)
+    return _FACTORS["harm"] * _divergence(own, wanted, there).sum() / there.sum().clamp_min(1)
+
+
+@torch.no_grad()
+def harm_explained(own: Tensor, told: Tensor) -> list[float]:
+    """For each task, how much nearer to the told places the own are than even ones (1: they are the same); NaN without any told."""
+    wanted, there = _places(told)
+    out: list[float] = []
+    for task in range(told.shape[1]):
+        part = np.s_[:, task : task + 1]
+        own_far, even_far = (_divergence(x[part], wanted[part], there[part]).mean() for x in (own, torch.zeros_like(own)))
+        out.append(float(1 - own_far / even_far))
+    return out
+
+
+def _places(told: Tensor) -> tuple[Tensor, Tensor]:
+    """Shares of the root of harm, and which maps are told."""
+    root = told.clamp_min(0).sqrt()
+    return root / root.sum((2, 3), keepdim=True).clamp_min(1e-9), (told >= 0).all(3).all(2)
+
+
+def _divergence(own: Tensor, wanted: Tensor, there: Tensor) -> Tensor:
+    """Of each told map ``(maps,)``."""
+    logs = own.float().flatten(2).log_softmax(2)
+    wanted = wanted.flatten(2)
+    return (torch.xlogy(wanted, wanted) - wanted * logs).sum(2)[there]
 
 
 def losses(seen: Seen, told: Mapping[str, Tensor], spread: Mapping[str, Tensor]) -> dict[str, Tensor]:

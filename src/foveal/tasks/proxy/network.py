@@ -23,6 +23,8 @@ OBJECT_CHANNELS: Final = 85
 HEADS: Final = ("features", "objects", "person", "classes", "parts", "faces")
 """What importance can be asked of; ``scales`` has a factor for each that brings its mean score over the lessons to 1."""
 _CENTRE, _SPREAD = 0.45, 0.27
+_LEAST_VARIANCE: Final = 1e-4
+"""Of normalised samples, under the logarithm."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ProxyConfig:
     """Channels at 1/2 (stem), 1/4 (fine), 1/8 to 1/32 and residual blocks at these three; channels of what the heads give.
 
     features: of each map of features. scene_coarse, scene_whole: of those at 1/16 and 1/32 that were learned from a classifier.
-    classes: a classifier's. parts: those of a road scene.
+    classes: a classifier's. parts: those of a road scene. harm: inside the head of harm; tasks: what it speaks of.
     """
 
     stem: int = 24
@@ -46,6 +48,8 @@ class ProxyConfig:
     scene_whole: int = 320
     classes: int = 1001
     parts: int = 11
+    harm: int = 64
+    tasks: int = 4
 
 
 @final
@@ -55,6 +59,7 @@ class Seen:
 
     features, objects: at each of ``STRIDES``, ``(batch, channels, rows, columns)``. scene: a classifier's features at 1/16 and 1/32.
     classes: logits ``(batch, classes)``. parts: logits of road scenes at 1/4. faces: logits ``(batch, 1, rows, columns)`` at 1/8.
+    harm: at 1/8, ``(batch, tasks, rows, columns)``, logarithms of the root of what an error there harms each task, up to a constant.
     """
 
     features: tuple[Tensor, Tensor, Tensor]
@@ -63,6 +68,27 @@ class Seen:
     classes: Tensor
     parts: Tensor
     faces: Tensor
+    harm: Tensor
+
+
+@final
+class Harm(nn.Module):
+    """How much an error harms each task at each 8 pixels, from maps at 1/4 and 1/8 and from how busy the picture itself is there."""
+
+    def __init__(self, fine: int, middle: int, inside: int, tasks: int) -> None:
+        super().__init__()
+        self.of_fine = nn.Conv2d(fine, inside, 3, stride=2, padding=1)
+        self.of_middle = nn.Conv2d(middle, inside, 1)
+        self.of_texture = nn.Conv2d(1, inside, 1)
+        self.between = nn.Conv2d(inside, inside, 3, padding=1)
+        self.last = nn.Conv2d(inside, tasks, 1)
+
+    def forward(self, x: Tensor, fine: Tensor, middle: Tensor) -> Tensor:
+        gray = x.mean(1, keepdim=True)
+        variance = functional.avg_pool2d(gray * gray, STRIDES[0]) - functional.avg_pool2d(gray, STRIDES[0]).square()
+        texture = 0.25 * (variance.clamp_min(0) + _LEAST_VARIANCE).log() + 1
+        seen = (self.of_fine(fine) + self.of_middle(middle) + self.of_texture(texture)).relu()
+        return self.last(seen + self.between(seen).relu())
 
 
 @final
@@ -96,9 +122,25 @@ class Proxy(nn.Module):
         self.classes = nn.Linear(c.whole, c.classes)
         self.parts = nn.Conv2d(c.fine, c.parts, 3, padding=1)
         self.faces = nn.Conv2d(c.middle, 1, 1)
+        self.harms = Harm(c.fine, c.middle, c.harm, c.tasks)
         self.register_buffer("scales", torch.ones(len(HEADS)))
 
     def forward(self, x: Tensor) -> Seen:
+        x, (fine, *maps) = self._maps(x)
+        middle, _, whole = maps
+        f8, f16, f32 = (head(x) for head, x in zip(self.features, maps, strict=True))
+        o8, o16, o32 = (head(x) for head, x in zip(self.objects, maps, strict=True))
+        s16, s32 = (head(x) for head, x in zip(self.scene, maps[1:], strict=True))
+        classes, parts, faces = self.classes(whole.mean((2, 3))), self.parts(fine), self.faces(middle)
+        return Seen((f8, f16, f32), (o8, o16, o32), (s16, s32), classes, parts, faces, self.harms(x, fine, middle))
+
+    def harm(self, x: Tensor) -> Tensor:
+        """``Seen.harm`` alone, in less time."""
+        x, (fine, middle, _, _) = self._maps(x)
+        return self.harms(x, fine, middle)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The pictures, padded and normalised, and their maps at 1/4 to 1/32."""
         height, width = x.shape[2:]
         x = functional.pad((x - _CENTRE) / _SPREAD, (0, -width % STEP, 0, -height % STEP), mode="replicate")
         fine = self.to_fine(self.stem(x).relu()).relu()
@@ -108,13 +150,7 @@ class Proxy(nn.Module):
         coarse = (coarse + double(self.from_whole(whole))).relu()
         middle = self.join_middle((middle + double(self.from_coarse(coarse))).relu()).relu()
         fine = (fine + double(self.from_middle(middle))).relu()
-        maps = (middle, coarse, whole)
-        f8, f16, f32 = (head(x) for head, x in zip(self.features, maps, strict=True))
-        o8, o16, o32 = (head(x) for head, x in zip(self.objects, maps, strict=True))
-        s16, s32 = (head(x) for head, x in zip(self.scene, maps[1:], strict=True))
-        return Seen(
-            (f8, f16, f32), (o8, o16, o32), (s16, s32), self.classes(whole.mean((2, 3))), self.parts(fine), self.faces(middle)
-        )
+        return x, (fine, middle, coarse, whole)
 
 
 def load_frozen(tensors: dict[str, Tensor], config: ProxyConfig) -> Proxy:

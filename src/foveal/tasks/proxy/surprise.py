@@ -52,7 +52,7 @@ def _surprise(seen: Seen, weights: Mapping[str, float], chance: torch.Generator)
 def _features(seen: Seen, chance: torch.Generator) -> Tensor:
     """Of features as answers with errors of spread 1: any random projection."""
     maps = (*seen.features, *seen.scene)
-    return torch.stack([(x * _normal(x, chance)).sum() for x in maps]).sum()
+    return torch.stack([(x * normal(x, chance)).sum() for x in maps]).sum()
 
 
 def _objects(seen: Seen, chance: torch.Generator) -> Tensor:
@@ -60,8 +60,8 @@ def _objects(seen: Seen, chance: torch.Generator) -> Tensor:
     sums: list[Tensor] = []
     for x in seen.objects:
         p = x[:, 4:5].sigmoid().detach()
-        sums += [_bernoulli(x[:, 4:5], chance).sum(), (p.sqrt() * _bernoulli(x[:, 5:], chance)).sum()]
-        sums.append((p.sqrt() * x[:, :4] * _normal(x[:, :4], chance)).sum())
+        sums += [bernoulli(x[:, 4:5], chance).sum(), (p.sqrt() * bernoulli(x[:, 5:], chance)).sum()]
+        sums.append((p.sqrt() * x[:, :4] * normal(x[:, :4], chance)).sum())
     return torch.stack(sums).sum()
 
 
@@ -70,8 +70,8 @@ def _person(seen: Seen, chance: torch.Generator) -> Tensor:
     sums: list[Tensor] = []
     for x in seen.objects:
         p = (x[:, 4:5].sigmoid() * x[:, 5 + _PERSON : 6 + _PERSON].sigmoid()).detach()
-        sums.append((_bernoulli(x[:, 4:5], chance) + _bernoulli(x[:, 5 + _PERSON : 6 + _PERSON], chance)).mul(p.sqrt()).sum())
-        sums.append((p.sqrt() * x[:, :4] * _normal(x[:, :4], chance)).sum())
+        sums.append((bernoulli(x[:, 4:5], chance) + bernoulli(x[:, 5 + _PERSON : 6 + _PERSON], chance)).mul(p.sqrt()).sum())
+        sums.append((p.sqrt() * x[:, :4] * normal(x[:, :4], chance)).sum())
     return torch.stack(sums).sum()
 
 
@@ -86,7 +86,7 @@ def _parts(seen: Seen, chance: torch.Generator) -> Tensor:
 
 
 def _faces(seen: Seen, chance: torch.Generator) -> Tensor:
-    return _bernoulli(seen.faces, chance).sum()
+    return bernoulli(seen.faces, chance).sum()
 
 
 _DRAWN: Final = {
@@ -94,11 +94,12 @@ _DRAWN: Final = {
 }  # fmt: skip
 
 
-def _bernoulli(logits: Tensor, chance: torch.Generator) -> Tensor:
+def bernoulli(logits: Tensor, chance: torch.Generator) -> Tensor:
     """Log-likelihoods of a draw of each, up to a constant."""
     p = logits.detach().sigmoid()
     return (torch.bernoulli(p, generator=chance) - p) * logits
 
 
-def _normal(x: Tensor, chance: torch.Generator) -> Tensor:
+def normal(x: Tensor, chance: torch.Generator) -> Tensor:
+    """A draw of spread 1 for each."""
     return torch.randn(x.shape, generator=chance)
