@@ -32,7 +32,7 @@ def test_names_chroma_and_presets_are_recognised():
         ("jpeg,nosuch", UnknownCodecError, "no codec 'nosuch'; there are frequency, gdn"),
         ("jpeg,,webp", UnknownCodecError, "no codec ''"),
         ("jpeg:fast", SettingsError, "'fast' is not one more setting of jpeg; once each: chroma 420, 422, 444"),
-        ("gdn:444", SettingsError, "it has none"),
+        ("gdn:444", SettingsError, "once each: variant machine"),
         ("frequency:bands=3", SettingsError, "prefix bands=1, bands=2"),
         ("hevc:444:420", SettingsError, "'420' is not one more setting"),
         ("vvc:444", SettingsError, "chroma 420; preset medium, faster"),

@@ -14,7 +14,10 @@ from foveal.media.output import write_whole
 
 @dataclass(frozen=True)
 class CodedKey:
-    """What makes two coded files the same: the picture's file, the codec with its settings, and the versions of both."""
+    """What makes two coded files the same: the picture's file, the codec with its settings, and the versions of both.
+
+    variant_id: as in ``Row``.
+    """
 
     picture_sha256: str
     label: str
@@ -22,12 +25,14 @@ class CodedKey:
     threads: int | None
     foveal: str
     weights: str | None
+    variant_id: str | None = None
 
     @property
     def name(self) -> str:
         """A file name, the same for equal keys."""
-        text = json.dumps([self.picture_sha256, self.label, self.quality, self.threads, self.foveal, self.weights])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        known = [self.picture_sha256, self.label, self.quality, self.threads, self.foveal, self.weights]
+        more = [] if self.variant_id is None else [self.variant_id]
+        return hashlib.sha256(json.dumps([*known, *more]).encode()).hexdigest()[:32]
 
 
 @final

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from foveal.bench.readers import Reader
+from foveal.bench.variants import Variant, parse_variant, variants_of
 from foveal.codecs.base import Chroma, CodecInfo
 from foveal.codecs.registry import all_codecs
 from foveal.errors import SettingsError, UnknownCodecError
@@ -20,7 +21,7 @@ _QUALITIES: Final = {"crf": _LOGARITHMIC, "qp": _LOGARITHMIC, "psnr_db": _LOGARI
 class CodecRun:
     """One curve of a bench: a codec with fixed settings, at several qualities (1..100). None means the codec's default.
 
-    bands: measure only the file's first bands, as a file cut after them.
+    bands: measure only the file's first bands, as a file cut after them. variant: how the codec is used, None for plain.
 
     Raises:
         SettingsError: no qualities, or one outside 1..100.
@@ -31,6 +32,7 @@ class CodecRun:
     chroma: Chroma | None = None
     preset: str | None = None
     bands: int | None = None
+    variant: Variant | None = None
 
     def __post_init__(self) -> None:
         bad = [quality for quality in self.qualities if not 1 <= quality <= 100]
@@ -40,9 +42,10 @@ class CodecRun:
 
     @property
     def label(self) -> str:
-        """How reports call it: ``hevc``, ``hevc:444``, ``vvc:faster``, ``frequency:bands=1``."""
+        """How reports call it: ``hevc``, ``hevc:444``, ``vvc:faster``, ``frequency:bands=1``, ``hevc:machine``."""
         bands = None if self.bands is None else f"bands={self.bands}"
-        return ":".join(part for part in (self.codec, self.chroma, self.preset, bands) if part is not None)
+        variant = None if self.variant is None else self.variant.spelling
+        return ":".join(part for part in (self.codec, self.chroma, self.preset, bands, variant) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -96,18 +99,22 @@ def default_qualities(info: CodecInfo) -> tuple[float, ...]:
 
 def parse_codecs(text: str, qualities: tuple[float, ...] | None = None) -> tuple[CodecRun, ...]:
     """Reads ``frequency,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons;
-    ``frequency:bands=1`` is a file cut after its first band.
+    ``frequency:bands=1`` is a file cut after its first band. At most one more option is a variant (``foveal.bench.variants``):
+    ``hevc:machine``, ``hevc:lowpass=0.7``, ``hevc:aq`` or, after all others, ``hevc:boxes=yolox``.
 
     ``qualities`` None means each codec's ``default_qualities``.
 
     Raises:
         UnknownCodecError: no codec of that name. SettingsError: an option that the codec does not have.
     """
-    return tuple(_parse_one(item.strip().lower(), qualities) for item in text.split(","))
+    return tuple(_parse_one(item.strip(), qualities) for item in text.split(","))
 
 
 def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
-    name, *options = item.split(":")
+    words, boxes, detector = item.partition(":boxes=")
+    name, *options = words.lower().split(":")
+    if boxes:  # a detector may be spelled with a path, whose colons and capitals are its own
+        options.append(f"boxes={detector}")
     table = {info.name: info for info in all_codecs()}
     info = table.get(name)
     if info is None:
@@ -115,6 +122,7 @@ def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
     chroma: Chroma | None = None
     preset: str | None = None
     bands: int | None = None
+    variant: Variant | None = None
     for option in options:
         if option in info.chroma and chroma is None:
             chroma = option
@@ -122,9 +130,13 @@ def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
             preset = option
         elif option in _prefixes(info) and bands is None:
             bands = int(option.removeprefix("bands="))
+        elif variant is None and (variant := parse_variant(option)) is not None:
+            continue
         else:
             raise SettingsError(f"{item!r}: {option!r} is not one more setting of {name}; {_choices(info)}")
-    return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset, bands)
+    if variant is not None:
+        variant.check(info, bands)
+    return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset, bands, variant)
 
 
 def _prefixes(info: CodecInfo) -> tuple[str, ...]:
@@ -132,6 +144,5 @@ def _prefixes(info: CodecInfo) -> tuple[str, ...]:
 
 
 def _choices(info: CodecInfo) -> str:
-    kinds = (("chroma", info.chroma), ("preset", info.presets), ("prefix", _prefixes(info)))
-    offered = [f"{kind} {', '.join(values)}" for kind, values in kinds if values]
-    return "once each: " + "; ".join(offered) if offered else "it has none"
+    kinds = (("chroma", info.chroma), ("preset", info.presets), ("prefix", _prefixes(info)), ("variant", variants_of(info)))
+    return "once each: " + "; ".join(f"{kind} {', '.join(values)}" for kind, values in kinds if values)

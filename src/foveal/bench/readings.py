@@ -12,7 +12,7 @@ class Reading:
 
     label ``uncompressed`` is the picture itself; quality, bytes and bpp are None there. task, network, network_id: what read.
     agreement: the tally against the network's own result on the picture itself; labelled: against the label, None without one.
-    Both are as the task's ``Scoring.dump`` gives them. truth_id: of the label. Where error is set there is no tally.
+    Both are as the task's ``Scoring.dump`` gives them. truth_id: of the label. variant_id: of the row. Where error is set there is no tally.
     """
 
     picture: str
@@ -31,6 +31,7 @@ class Reading:
     agreement: Any = None
     labelled: Any = None
     error: str | None = None
+    variant_id: str | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -46,4 +47,5 @@ class Reading:
             self.network,
             self.network_id,
             self.truth_id,
+            self.variant_id,
         )

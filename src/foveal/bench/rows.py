@@ -41,6 +41,8 @@ class Row:
     bytes is the size of the file on disk. psnr_*_db is ``inf`` for identical samples (null in the file).
     ssim and ms_ssim are None where they are not defined or were not asked for.
     Where error is set the row failed there, and what was not measured is None. bands: of a file cut after its first bands.
+    variant: how the codec was used (``foveal.bench.variants``), None for plain; variant_id: another one where what it depends on changed,
+    such as the network that guides.
     """
 
     picture: str
@@ -67,6 +69,8 @@ class Row:
     decode_s: float | None = None
     error: str | None = None
     bands: int | None = None
+    variant: str | None = None
+    variant_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class RowFile:
     readings: tuple[Reading, ...] = ()
 
 
+_ADDED: Final = ("bands", "variant", "variant_id")
+"""What lines of earlier versions do not hold."""
 _KINDS: Final[dict[str, type[Header] | type[Row] | type[Reading]]] = {"header": Header, "row": Row, "reading": Reading}
 
 
@@ -143,8 +149,8 @@ def mend_end(path: Path) -> None:
 def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     """The newest row of each picture, label and quality, and notes on what was left out.
 
-    Left out are rows that another version of foveal, other weights or another number of threads measured than the label's
-    newest good row, and failures that a later run mended.
+    Left out are rows that another version of foveal, other weights, another network that guides or another number of threads
+    measured than the label's newest good row, and failures that a later run mended.
 
     Raises:
         InputError: two different pictures have the same name.
@@ -163,7 +169,7 @@ def select_latest(rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]
         if row.error is None or key not in kept:
             kept[key] = row
     notes = tuple(
-        f"{label}: {counted(count, 'row')} of another version, other weights or another number of threads left out"
+        f"{label}: {counted(count, 'row')} of another version, other weights, another guide or another number of threads left out"
         for label, count in stale.items()
     )
     return tuple(kept.values()), notes
@@ -175,8 +181,8 @@ def select_readings(files: Sequence[Sequence[Reading]], rows: Sequence[Row]) -> 
     files: the readings of each file, that of the bench itself first: its newest say what network and which labels count.
     Readings of a network that is another by now are left out; those by another label count for agreement alone.
     """
-    versions = {(row.label, row.foveal, row.threads, row.weights) for row in rows if row.error is None}
-    uncompressed = {(foveal, threads) for _, foveal, threads, _ in versions}
+    versions = {(row.label, row.foveal, row.threads, row.weights, row.variant_id) for row in rows if row.error is None}
+    uncompressed = {(row.foveal, row.threads) for row in rows if row.error is None}
     networks: dict[str, str] = {}
     truths: dict[tuple[str, str], str | None] = {}
     for one in (one for readings in files for one in reversed(readings)):
@@ -188,7 +194,7 @@ def select_readings(files: Sequence[Sequence[Reading]], rows: Sequence[Row]) -> 
         own: dict[tuple[object, ...], Reading] = {}
         for one in readings:
             key = one.picture, one.label, one.quality, one.network
-            known = (one.label, one.foveal, one.threads, one.weights) in versions
+            known = (one.label, one.foveal, one.threads, one.weights, one.variant_id) in versions
             itself = one.quality is None and (one.foveal, one.threads) in uncompressed
             if one.network_id != networks[one.network]:
                 foreign[key] = one
@@ -217,7 +223,7 @@ def select_readings(files: Sequence[Sequence[Reading]], rows: Sequence[Row]) -> 
 def _alike(row: Row, newest: Row) -> bool:
     weights_known = row.error is None or row.weights is not None
     same_weights = row.weights == newest.weights or not weights_known
-    return same_weights and (row.foveal, row.threads) == (newest.foveal, newest.threads)
+    return same_weights and (row.foveal, row.threads, row.variant_id) == (newest.foveal, newest.threads, newest.variant_id)
 
 
 def _read(path: Path) -> bytes:
@@ -236,9 +242,13 @@ def _from_line(line: bytes) -> Header | Row | Reading:
         known["versions"] = tuple((name, version) for name, version in cast("list[list[str]]", known["versions"]))
         return Header(**known)
     if data["kind"] == "reading":
-        return Reading(**{field.name: data[field.name] for field in fields(Reading)})
-    row = {field.name: data[field.name] for field in fields(Row) if field.name in data or field.name != "bands"}
+        return Reading(**_known(Reading, data))
+    row = _known(Row, data)
     if row["error"] is None:
         for key in ("psnr_rgb_db", "psnr_y_db"):
             row[key] = math.inf if row[key] is None else row[key]
     return Row(**row)
+
+
+def _known(kind: type[Row] | type[Reading], data: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: data[field.name] for field in fields(kind) if field.name in data or field.name not in _ADDED}

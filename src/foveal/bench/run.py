@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +21,7 @@ from foveal.bench.readers import UNCOMPRESSED, PictureReaders, Reader, says
 from foveal.bench.readings import Reading
 from foveal.bench.rows import Row, mend_end, read_rows, to_line
 from foveal.bench.trip import Trip, measure, send, settings_of
+from foveal.bench.variants import PLAIN, Opened
 from foveal.codecs.base import Codec
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import InputError
@@ -45,17 +46,19 @@ class RunSummary:
 def run_bench(plan: BenchPlan, on_row: OnRow | None = None, *, load: Callable[[str], Codec] = codec_by_name) -> RunSummary:
     """Measures what ``plan.rows_path`` does not hold yet; rows that failed before are tried again.
 
-    A row is reused if the picture's file, codec, settings, quality, threads, version of foveal and weights are the same; a
-    reading, if the network and the label are the same too.
+    A row is reused if the picture's file, codec, settings, variant with what it depends on, quality, threads, version of foveal and
+    weights are the same; a reading, if the network and the label are the same too.
 
     Raises:
         MissingDependencyError: SSIM is asked for and pytorch-msssim is missing. InputError: the results cannot be written.
+        SettingsError, NetworkError: a variant needs a network that is not there or cannot be opened.
     """
     if plan.ssim:
         check_available()
+    variants = {run.label: run.variant.open(plan.readers, plan.threads) if run.variant else PLAIN for run in plan.codecs}
     earlier = _open_results(plan)
     with tempfile.TemporaryDirectory(prefix="foveal-bench-") as scratch, plan.rows_path.open("ab") as results:
-        return _Bench(plan, on_row, load, earlier, Path(scratch), results).run()
+        return _Bench(plan, variants, on_row, load, earlier, Path(scratch), results).run()
 
 
 def _open_results(plan: BenchPlan) -> frozenset[tuple[object, ...]]:
@@ -77,7 +80,8 @@ def _has_what_is_asked(row: Row, plan: BenchPlan) -> bool:
 
 
 def _key(row: Row) -> tuple[object, ...]:
-    return row.picture_sha256, row.codec, row.chroma, row.preset, row.bands, row.quality, row.threads, row.foveal, row.weights
+    made_by = row.codec, row.chroma, row.preset, row.bands, row.variant, row.variant_id, row.threads, row.foveal, row.weights
+    return row.picture_sha256, row.quality, *made_by
 
 
 @dataclass(frozen=True)
@@ -100,13 +104,14 @@ class _Bench:
     def __init__(
         self,
         plan: BenchPlan,
+        variants: Mapping[str, Opened],
         on_row: OnRow | None,
         load: Callable[[str], Codec],
         earlier: frozenset[tuple[object, ...]],
         scratch: Path,
         results: BinaryIO,
     ) -> None:
-        self.plan, self.on_row, self.load, self.earlier = plan, on_row, load, earlier
+        self.plan, self.variants, self.on_row, self.load, self.earlier = plan, variants, on_row, load, earlier
         self.scratch, self.results = scratch, results
         self.cache = CodedCache(plan.cache_path) if plan.readers else None
         self.version = foveal_version()
@@ -135,7 +140,7 @@ class _Bench:
     def _warm_up(self, run: CodecRun, sources: list[_Source]) -> _Ready:
         """Loads a codec, and codes the first picture that can be read, untimed, so that no row pays for loading."""
         try:
-            codec = self.load(run.codec)
+            codec = self.variants[run.label].wrap(self.load(run.codec))
         except Exception as error:
             return _Ready(None, None, says(error))
         rows = [self._blank(run, source, quality, None) for source in sources for quality in run.qualities]
@@ -167,9 +172,7 @@ class _Bench:
     ) -> None:
         """One picture by one codec at one quality: its row, and what each network makes of it."""
         row = self._blank(run, source, quality, ready.weights)
-        blanks = [
-            (one, self._blank_reading(one, readers, source, run.label, quality, ready.weights)) for one in self.plan.readers
-        ]
+        blanks = [(one, self._blank_reading(one, readers, source, row.label, row)) for one in self.plan.readers]
         wanted = not self._is_done(_key(row))
         todo = [(one, blank) for one, blank in blanks if not self._is_done(blank.key)]
         if not wanted and not todo:
@@ -196,7 +199,7 @@ class _Bench:
 
     def _send(self, run: CodecRun, codec: Codec, row: Row, picture: Picture, *, again: bool) -> Trip:
         """``again``: a file that was coded before will do."""
-        key = CodedKey(row.picture_sha256, run.label, row.quality, row.threads, row.foveal, row.weights)
+        key = CodedKey(row.picture_sha256, run.label, row.quality, row.threads, row.foveal, row.weights, row.variant_id)
         data = self.cache.get(key) if self.cache and again else None
         file = self.scratch / f"coded{codec.info.suffixes[0]}"
         settings = settings_of(run, row.quality, self.plan.threads)
@@ -218,29 +221,27 @@ class _Bench:
             self.version,
             weights,
             bands=run.bands,
+            variant=None if run.variant is None else run.variant.spelling,
+            variant_id=self.variants[run.label].id,
         )
 
     def _blank_reading(
-        self,
-        reader: Reader,
-        readers: PictureReaders,
-        source: _Source,
-        label: str,
-        quality: float | None = None,
-        weights: str | None = None,
+        self, reader: Reader, readers: PictureReaders, source: _Source, label: str, row: Row | None = None
     ) -> Reading:
+        """Of a picture coded as ``row`` says, or of the picture itself."""
         return Reading(
             source.name,
             source.sha256,
             label,
-            quality,
+            None if row is None else row.quality,
             self.plan.threads,
             self.version,
-            weights,
+            None if row is None else row.weights,
             reader.kind,
             reader.task.label,
             reader.network_id,
             readers.truth_id(reader),
+            variant_id=None if row is None else row.variant_id,
         )
 
     def _is_done(self, key: tuple[object, ...]) -> bool:

@@ -42,7 +42,8 @@ class Measurement:
 
 def settings_of(run: CodecRun, quality: float, threads: int | None) -> EncodeSettings:
     """The settings of one point of a curve."""
-    return EncodeSettings(quality, run.chroma, run.preset, threads=threads)
+    plain = EncodeSettings(quality, run.chroma, run.preset, threads=threads)
+    return plain if run.variant is None else run.variant.settings(plain)
 
 
 def send(

@@ -17,7 +17,9 @@ def bench(
     codecs: Annotated[
         str,
         typer.Option(
-            metavar="LIST", help="Codecs between commas, each with a chroma or preset: frequency,jpeg,hevc:444,vvc:faster."
+            metavar="LIST",
+            help="Codecs between commas, each with a chroma or preset: frequency,jpeg,hevc:444,vvc:faster; or guided, or a baseline "
+            "of guides: hevc:machine=detect+pose, hevc:lowpass, hevc:aq, hevc:boxes=LABEL (docs/guidance.md).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="REPORT", help="The folder of rows and report. A bench that is there goes on.")],
