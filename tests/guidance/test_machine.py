@@ -19,7 +19,8 @@ from foveal.codecs.learned.weights import cards
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
 from foveal.errors import LimitError, SettingsError
-from foveal.guidance.importance import ProxyReader
+from foveal.guidance.feature_distortion import FeatureDistortion
+from foveal.guidance.importance import Importance, ProxyReader
 from foveal.guidance.machine import MachineCodec
 from foveal.guidance.reader import READS, TASKS, Machine, asked_machine, blur_of, check_machine, check_scores, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -131,6 +132,33 @@ def test_the_guide_says_where_the_bits_go(reader: ProxyReader, picture: Picture)
         expected = Machine().allocation.octaves(reader.importance(picture, ("detect",), scores), picture)
         assert asked.guide is not None
         assert np.allclose(asked.guide.octaves, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("tasks", "scores"), [(("pose",), "gradients"), (("detect",), "harm")])
+def test_a_search_goes_by_importance_too(
+    tasks: tuple[str, ...], scores: Any, reader: ProxyReader, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of the picture as it was, for the asked tasks."""
+    asked: list[tuple[Picture, np.ndarray]] = []
+
+    def octaves(
+        _: object, __: ProxyReader, own: Picture, ___: object, importance: Importance, *sides: int, **more: object
+    ) -> Any:
+        asked.append((own, importance.score))
+        return np.linspace(-1, 1, sides[0] * sides[1]).reshape(sides)
+
+    monkeypatch.setattr(FeatureDistortion, "octaves", octaves)
+    noted = Noted()
+    machine = Machine(tasks, search="fast", scores=scores, reads=100)
+    MachineCodec(noted, machine, reader, hold_rate=False).encode(picture)
+    ((own, score),) = asked
+    assert own is picture
+    assert np.allclose(score, reader.importance(picture, tasks, scores).score, rtol=1e-4)
+    guide = noted.asked[-1].guide
+    assert guide is not None
+    assert np.allclose(guide.octaves, np.linspace(-1, 1, 100).reshape(10, 10), atol=1e-6)
+    assert (guide.hold_rate, guide.sharp, guide.matrices) == (False, False, True)
+    assert guide.chroma_octaves == Machine().allocation.chroma
 
 
 def test_a_file_is_as_large_as_a_plain_one(reader: ProxyReader, picture: Picture) -> None:
