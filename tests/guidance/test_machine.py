@@ -319,7 +319,7 @@ def test_what_is_asked_reaches_the_codec_of_a_machine(picture: Picture) -> None:
     noted, tight = Noted(), Limits(pixels=100)
     for_reader(noted, Machine(), hold_rate=False).encode(picture)
     for_reader(noted, Machine()).encode(picture)
-    assert [settings.guide is None for settings in noted.asked] == [False, False, True]
+    assert [settings.guide is None for settings in noted.asked] == [False, True, False]
     with pytest.raises(LimitError):
         for_reader(noted, Machine(), limits=tight).encode(picture)
 

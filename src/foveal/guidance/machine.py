@@ -58,20 +58,15 @@ class MachineCodec(Codec):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         if settings.guide is not None:
             raise SettingsError("a guide and a file for a machine, which has one of its own; leave one out")
-        guided = self._guided(picture, settings)
-        if not self._hold_rate:
-            return guided
-        return AsLarge(guided, self._codec.prepare(picture, settings, self._limits), self.info.scale)
-
-    def _guided(self, picture: Picture, settings: EncodeSettings) -> Prepared:
-        """Bits that move away come back elsewhere, by estimate alone."""
         reader, machine = self._reader or ProxyReader(), self._machine
         shown = low_pass(picture, min(MOST_SIGMA, blur_of(picture.width, picture.height, machine.reads)))
         importance = reader.importance(picture, machine.tasks, machine.scores, threads=settings.threads)
+        like = self._codec.prepare(picture, settings, self._limits) if self._hold_rate else None
         if machine.search is not None:
-            return _Searched(self._codec, picture, shown, importance, settings, machine.search, reader, self._limits)
+            return _Searched(self._codec, picture, shown, importance, settings, machine.search, reader, like, self._limits)
         guide = machine.allocation.guide(importance, picture)
-        return self._codec.prepare(shown, replace(settings, guide=guide), self._limits)
+        guided = self._codec.prepare(shown, replace(settings, guide=guide), self._limits)
+        return guided if like is None else AsLarge(guided, like, self.info.scale)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         return self._codec.decode(data, limits, settings)
@@ -90,7 +85,7 @@ class _Searched(Prepared):
     """Codes the picture as ``shown`` at several steps, chooses each block's by what ``picture`` loses, and codes it once more.
 
     The choice is made at the nearest of some qualities, and kept until another is the nearest: so a search for a target, which asks
-    for many qualities near each other, seldom makes another.
+    for many qualities near each other, seldom makes another. like: whose sizes are held.
     """
 
     def __init__(
@@ -102,12 +97,13 @@ class _Searched(Prepared):
         settings: EncodeSettings,
         search: Search,
         reader: ProxyReader,
+        like: Prepared | None,
         limits: Limits,
     ) -> None:
         assert codec.info.octave is not None
         self._codec, self._picture, self._shown, self._settings, self._reader = codec, picture, shown, settings, reader
         self._trials, self._octave = _TRIALS[search], codec.info.octave
-        self._importance, self._limits = importance, limits
+        self._importance, self._like, self._limits = importance, like, limits
         self._plain = codec.prepare(shown, settings, limits)
         self._last: tuple[float, Prepared] | None = None
 
@@ -117,7 +113,8 @@ class _Searched(Prepared):
         near = min(100.0, max(1.0, round(quality / step) * step))
         if self._last is None or self._last[0] != near:
             self._last = (near, self._guided(near))
-        return self._last[1].encode(quality)
+        guided = self._last[1]
+        return (guided if self._like is None else AsLarge(guided, self._like, self._codec.info.scale)).encode(quality)
 
     def _guided(self, quality: float) -> Prepared:
         picture, settings = self._picture, self._settings
