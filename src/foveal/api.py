@@ -13,10 +13,10 @@ import numpy.typing as npt
 from foveal.codecs.base import Chroma, DecodeSettings, EncodeSettings, FileInfo, Region
 from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
-from foveal.codecs.search import Target, encode_to_target
+from foveal.codecs.search import Target
 from foveal.codecs.sniff import codec_of, describe_file
 from foveal.errors import InputError, PictureError, SettingsError
-from foveal.guidance.reader import Reader, Scores, Search, asked_machine, check_machine, for_reader
+from foveal.guidance.reader import Reader, Scores, Search, asked_machine, check_machine, encode_for, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
@@ -43,6 +43,7 @@ def encode(
     search: Search | None = None,
     scores: Scores | None = None,
     reads: int | None = None,
+    adaptive: bool = False,
     tile: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
@@ -53,7 +54,8 @@ def encode(
     ``hold_rate`` the file is as large as without it. ``guide`` says the same in octaves, in place of a map. With ``reader="machine"``
     a network says where the bits go: where it helps machines in ``tasks``, some of classify, detect, segment and pose (all if left out), in a file as
     large as a plain one; ``search``, ``"fast"`` or ``"full"``, takes longer, and ``scores="gradients"`` finds importance in
-    another way; ``reads`` is the longer side, in pixels, at which the machine reads pictures, 416 if left out, 0 for all of them (docs/guidance.md). ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
+    another way; ``reads`` is the longer side, in pixels, at which the machine reads pictures, 416 if left out, 0 for all of them (docs/guidance.md). ``adaptive`` is the codec's own adaptive
+    quantisation. ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
     A learned codec refuses a picture larger than ``limits`` allow, as the decoder would.
 
     Raises:
@@ -71,14 +73,15 @@ def encode(
     _check_limits(limits)
     coder, machine = codec_by_name(codec), asked_machine(reader, tasks, search, scores, reads)
     if machine is not None:
-        check_machine(machine, coder.info, mapped=importance is not None or guide is not None, hold_rate=hold_rate)
+        check_machine(
+            machine, coder.info, mapped=importance is not None or guide is not None, hold_rate=hold_rate, adaptive=adaptive
+        )
     guide = asked_guide(importance, hold_rate=hold_rate, guide=guide)
-    coder = for_reader(coder, machine, hold_rate=target is None, limits=limits)
     native = 50.0 if quality is None else quality
-    settings = EncodeSettings(native, chroma, preset, suffix, threads, guide, tile)
+    settings = EncodeSettings(native, chroma, preset, suffix, threads, guide, tile, adaptive)
     if target is not None:
-        return encode_to_target(coder, picture, settings, target, limits).data
-    return coder.encode(picture, settings, limits)
+        return encode_for(coder, machine, picture, settings, target, limits).data
+    return for_reader(coder, machine, limits=limits).encode(picture, settings, limits)
 
 
 def decode(

@@ -10,10 +10,10 @@ from pathlib import Path
 from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, Region
 from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import codec_by_name
-from foveal.codecs.search import Encoded, Target, encode_to_target
+from foveal.codecs.search import Encoded, Target
 from foveal.container.format import SIGNATURE
 from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
-from foveal.guidance.reader import Machine, Search, check_machine, for_reader
+from foveal.guidance.reader import Machine, Search, check_machine, encode_for, for_reader
 from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.metrics.rate import bpp
@@ -190,9 +190,9 @@ def read_any(data: bytes, limits: Limits) -> Picture:
 
 
 def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:
-    coder = for_reader(codec, request.machine, hold_rate=request.target is None, limits=request.limits)
     if request.target is not None:
-        return encode_to_target(coder, picture, request.settings, request.target, request.limits)
+        return encode_for(codec, request.machine, picture, request.settings, request.target, request.limits)
+    coder = for_reader(codec, request.machine, limits=request.limits)
     quality, scale = request.settings.quality, codec.info.scale
     data = coder.encode(picture, request.settings, request.limits)
     guide = request.settings.guide

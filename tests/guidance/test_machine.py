@@ -18,11 +18,21 @@ from foveal.codecs.learned.gains import octave_in_quality
 from foveal.codecs.learned.weights import cards
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
-from foveal.errors import LimitError, SettingsError
+from foveal.errors import LimitError, SettingsError, TargetError
 from foveal.guidance.feature_distortion import FeatureDistortion
 from foveal.guidance.importance import Importance, ProxyReader
 from foveal.guidance.machine import MachineCodec
-from foveal.guidance.reader import READS, TASKS, Machine, asked_machine, blur_of, check_machine, check_scores, for_reader
+from foveal.guidance.reader import (
+    READS,
+    TASKS,
+    Machine,
+    asked_machine,
+    blur_of,
+    check_machine,
+    check_scores,
+    encode_for,
+    for_reader,
+)
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.tasks.proxy.network import Proxy, ProxyConfig
@@ -57,7 +67,7 @@ class Noted(Codec):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         self.asked.append(settings)
         self.prepared.append(picture)
-        return NotedPicture(self, settings.guide is not None)
+        return NotedPicture(self, settings.guide)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         self.limits.append(limits)
@@ -69,12 +79,13 @@ class Noted(Codec):
 
 
 class NotedPicture(Prepared):
-    def __init__(self, codec: Noted, guided: bool) -> None:
-        self._codec, self._guided = codec, guided
+    def __init__(self, codec: Noted, guide: Guide | None) -> None:
+        self._codec, self._guided = codec, guide is not None
+        self._larger = guide is not None and not guide.hold_rate
 
     def encode(self, quality: float) -> bytes:
         self._codec.qualities.append((self._guided, quality))
-        return bytes(round((520 if self._guided else 400) * 2 ** (quality / 30)))
+        return bytes(round((520 if self._larger else 400) * 2 ** (quality / 30)))
 
 
 @pytest.mark.parametrize("name", ["gdn", "frequency", "hevc"])
@@ -162,15 +173,27 @@ def test_a_search_goes_by_importance_too(
 
 
 def test_a_file_is_as_large_as_a_plain_one(reader: ProxyReader, picture: Picture) -> None:
-    """At a coarser quality where the guide makes it larger."""
-    noted = Noted()
-    for machine in (Machine(), Machine(search="fast")):
+    """The codec itself holds it, at the quality asked, or at the one where a filtered picture is as large as the whole one."""
+    for machine in (Machine(), Machine(search="fast"), Machine(reads=64), Machine(search="fast", reads=64)):
         noted = Noted()
         size = len(noted.encode(picture, EncodeSettings(60)))
         assert len(MachineCodec(noted, machine, reader).encode(picture, EncodeSettings(60))) == pytest.approx(size, rel=0.01)
-        guided, last = noted.qualities[-1]
-        assert guided
-        assert last < 55
+        assert noted.qualities[-1] == (True, pytest.approx(60, abs=0.3))
+    hevc = codec_by_name("hevc")
+    plain = len(hevc.encode(picture, EncodeSettings(40)))
+    assert len(MachineCodec(hevc, Machine(reads=64), reader).encode(picture, EncodeSettings(40))) == pytest.approx(
+        plain, rel=0.02
+    )
+
+
+def test_a_target_below_what_estimates_reach_is_met_by_a_held_size(picture: Picture) -> None:
+    jxl = codec_by_name("jxl")
+    least = len(MachineCodec(jxl, Machine(), hold_rate=False).encode(picture, EncodeSettings(1)))
+    wanted = (len(jxl.encode(picture, EncodeSettings(1))) + least) // 2
+    data = encode_for(jxl, Machine(), picture, EncodeSettings(), Target(size_bytes=wanted), DEFAULT_LIMITS).data
+    assert len(data) <= wanted < least
+    with pytest.raises(TargetError):
+        encode_for(jxl, None, picture, EncodeSettings(), Target(size_bytes=10), DEFAULT_LIMITS)
 
 
 def test_a_search_codes_at_its_steps_as_far_as_the_scale_goes(reader: ProxyReader, picture: Picture) -> None:
@@ -319,7 +342,7 @@ def test_what_is_asked_reaches_the_codec_of_a_machine(picture: Picture) -> None:
     noted, tight = Noted(), Limits(pixels=100)
     for_reader(noted, Machine(), hold_rate=False).encode(picture)
     for_reader(noted, Machine()).encode(picture)
-    assert [settings.guide is None for settings in noted.asked] == [False, True, False]
+    assert [settings.guide is None for settings in noted.asked] == [False, False]
     with pytest.raises(LimitError):
         for_reader(noted, Machine(), limits=tight).encode(picture)
 

@@ -219,7 +219,7 @@ def test_draws_move_as_the_answers_do(asked: HarmTeachers, pictures: Pictures, m
 
 
 def test_teachers_that_are_missing_or_others_are_named(networks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NetworkError, match=r"yolox_nano_coco\.onnx is no ONNX network that can be read"):
+    with pytest.raises(NetworkError, match=r"yolox_nano_coco\.onnx is missing; the proxy learns from"):
         HarmTeachers(tmp_path)
     for name in (teachers.DETECTOR, teachers.CLASSIFIER, teachers.FACES):
         (tmp_path / name).write_bytes((networks / name).read_bytes())

@@ -197,12 +197,10 @@ def test_one_road_scene_is_too_few_to_hold_any_out(
 def test_making_that_is_cut_off_is_refused(
     asked: list[tuple[Pixels, Sequence[Pixels], bool, int]], plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where a whole set was before."""
     out = tmp_path / "out"
     words = rf"{out} holds no lessons of harm: .*; `python -m foveal\.tasks\.proxy\.harm_lessons` makes them"
     with pytest.raises(RecipeError, match=words):
         HarmLessons.read([out])
-    make(plain, out, 5)
     with monkeypatch.context() as patch:
         patch.setattr(Told, "harm", lambda self, *_, **more: 1 / (2 - more["seed"]))
         with pytest.raises(ZeroDivisionError):
@@ -210,6 +208,8 @@ def test_making_that_is_cut_off_is_refused(
     with pytest.raises(RecipeError, match=words):
         HarmLessons.read([out])
     make(plain, out, 5)
+    with pytest.raises(RecipeError, match="holds lessons of harm already; name another folder"):
+        make(plain, out, 5)
     whole = make(plain, tmp_path / "other", 5)
     found = HarmLessons.read([out, tmp_path / "other"])
     assert [len(some.squares) for some in found] == [5, 5]
@@ -289,7 +289,7 @@ def test_the_command_line_ends_with_a_named_error(
         assert err.startswith("error: ")
         assert len(err.splitlines()) == 1
         assert re.search(words, err)
-    with pytest.raises(NetworkError, match="no ONNX network"):
+    with pytest.raises(NetworkError, match="is missing; the proxy learns from"):
         make_harm_lessons([photographs], None, tmp_path, tmp_path / "out", 4)
     assert not (tmp_path / "out").exists()
 

@@ -44,6 +44,17 @@ def hold_size(size_of: Callable[[float], int], size: int) -> Held:
 
 
 @final
+class SizedLike(Prepared):
+    """Files of a prepared picture that holds the sizes of ``own`` plain files, as large as those of another, ``like``, at the same quality."""
+
+    def __init__(self, held: Prepared, own: Prepared, like: Prepared) -> None:
+        self._held, self._own, self._like = held, own, like
+
+    def encode(self, quality: float) -> bytes:
+        return self._held.encode(hold_size(self._own.size, self._like.size(quality)).quality)
+
+
+@final
 class AsLarge(Prepared):
     """Files of one prepared picture that are as large as those of another, ``like``, at the same quality.
 

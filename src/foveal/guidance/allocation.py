@@ -53,10 +53,10 @@ class Allocation:
             octaves = np.clip(octaves - (octaves * cost).sum() / max(1e-9, cost.sum()), -self.finest, self.coarsest)
         return octaves
 
-    def guide(self, importance: Importance, picture: Picture) -> Guide:
+    def guide(self, importance: Importance, picture: Picture, *, hold_rate: bool = False) -> Guide:
         """The guide of a picture."""
         octaves = self.octaves(importance, picture).astype(np.float32)
-        return Guide(octaves, chroma_octaves=self.chroma, sharp=False, matrices=True)
+        return Guide(octaves, hold_rate, self.chroma, sharp=False, matrices=True)
 
     def drawn(self, importance: Importance) -> npt.NDArray[np.float32]:
         """Importance as a drawn map ``(rows, columns)`` of 0..1, 1/2 at the mean score: steps move by it as here, texture aside.

@@ -11,7 +11,7 @@ import numpy as np
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
 from foveal.codecs.guide import Guide
 from foveal.codecs.guided.low_pass import MOST_SIGMA, low_pass
-from foveal.codecs.held_rate import AsLarge
+from foveal.codecs.held_rate import SizedLike
 from foveal.errors import SettingsError
 from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.feature_distortion import Coding, FeatureDistortion
@@ -61,12 +61,17 @@ class MachineCodec(Codec):
         reader, machine = self._reader or ProxyReader(), self._machine
         shown = low_pass(picture, min(MOST_SIGMA, blur_of(picture.width, picture.height, machine.reads)))
         importance = reader.importance(picture, machine.tasks, machine.scores, threads=settings.threads)
-        like = self._codec.prepare(picture, settings, self._limits) if self._hold_rate else None
+        codec, hold, limits = self._codec, self._hold_rate, self._limits
         if machine.search is not None:
-            return _Searched(self._codec, picture, shown, importance, settings, machine.search, reader, like, self._limits)
-        guide = machine.allocation.guide(importance, picture)
-        guided = self._codec.prepare(shown, replace(settings, guide=guide), self._limits)
-        return guided if like is None else AsLarge(guided, like, self.info.scale)
+            guided: Prepared = _Searched(
+                codec, picture, shown, importance, settings, machine.search, reader, hold_rate=hold, limits=limits
+            )
+        else:
+            guide = machine.allocation.guide(importance, picture, hold_rate=hold)
+            guided = codec.prepare(shown, replace(settings, guide=guide), limits)
+        if not hold or shown is picture:
+            return guided
+        return SizedLike(guided, *(codec.prepare(own, settings, limits) for own in (shown, picture)))
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         return self._codec.decode(data, limits, settings)
@@ -85,7 +90,7 @@ class _Searched(Prepared):
     """Codes the picture as ``shown`` at several steps, chooses each block's by what ``picture`` loses, and codes it once more.
 
     The choice is made at the nearest of some qualities, and kept until another is the nearest: so a search for a target, which asks
-    for many qualities near each other, seldom makes another. like: whose sizes are held.
+    for many qualities near each other, seldom makes another.
     """
 
     def __init__(
@@ -97,13 +102,14 @@ class _Searched(Prepared):
         settings: EncodeSettings,
         search: Search,
         reader: ProxyReader,
-        like: Prepared | None,
+        *,
+        hold_rate: bool,
         limits: Limits,
     ) -> None:
         assert codec.info.octave is not None
         self._codec, self._picture, self._shown, self._settings, self._reader = codec, picture, shown, settings, reader
         self._trials, self._octave = _TRIALS[search], codec.info.octave
-        self._importance, self._like, self._limits = importance, like, limits
+        self._importance, self._hold_rate, self._limits = importance, hold_rate, limits
         self._plain = codec.prepare(shown, settings, limits)
         self._last: tuple[float, Prepared] | None = None
 
@@ -113,8 +119,7 @@ class _Searched(Prepared):
         near = min(100.0, max(1.0, round(quality / step) * step))
         if self._last is None or self._last[0] != near:
             self._last = (near, self._guided(near))
-        guided = self._last[1]
-        return (guided if self._like is None else AsLarge(guided, self._like, self._codec.info.scale)).encode(quality)
+        return self._last[1].encode(quality)
 
     def _guided(self, quality: float) -> Prepared:
         picture, settings = self._picture, self._settings
@@ -122,7 +127,7 @@ class _Searched(Prepared):
         octaves = FeatureDistortion().octaves(
             self._reader, picture, self._codings(quality), self._importance, rows, columns, threads=settings.threads
         )
-        guide = Guide(octaves.astype(np.float32), chroma_octaves=DEFAULT_ALLOCATION.chroma, sharp=False, matrices=True)
+        guide = Guide(octaves.astype(np.float32), self._hold_rate, DEFAULT_ALLOCATION.chroma, sharp=False, matrices=True)
         return self._codec.prepare(self._shown, replace(settings, guide=guide), self._limits)
 
     def _codings(self, quality: float) -> list[Coding]:

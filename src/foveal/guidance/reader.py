@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, cast, final, get_args
 
-from foveal.codecs.base import Codec, CodecInfo
-from foveal.errors import SettingsError
+from foveal.codecs.base import Codec, CodecInfo, EncodeSettings
+from foveal.codecs.search import Encoded, Target, encode_to_target
+from foveal.errors import SettingsError, TargetError
 from foveal.guidance.allocation import DEFAULT_ALLOCATION, Allocation
 from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.picture import Picture
 from foveal.tasks.proxy import TASKS as TASKS
 
 Reader = Literal["person", "machine"]
@@ -48,7 +50,7 @@ class Machine:
         check_scores(self.scores)
         if self.reads is not None and not (isinstance(self.reads, int) and self.reads >= _LEAST_READS):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SettingsError(
-                f"reads = {self.reads!r}; a whole number of pixels from {_LEAST_READS} on is allowed, or 0 (in Machine None) if it reads all"
+                f"reads = {self.reads!r}; a whole number of pixels from {_LEAST_READS} on is allowed, or 0 if it reads all"
             )
         if self.search not in (None, *get_args(Search)):
             raise SettingsError(f"search = {self.search!r}; {' or '.join(get_args(Search))} is allowed, or leave it out")
@@ -62,6 +64,8 @@ def blur_of(width: int, height: int, reads: int | None) -> float:
 
 def check_tasks(tasks: Sequence[str]) -> tuple[str, ...]:
     """The tasks, in the order of ``TASKS``. Raises SettingsError: an unknown one, or none."""
+    if not isinstance(tasks, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SettingsError(f"tasks = {tasks!r}; a text such as 'detect,pose' or a list of tasks is needed")
     unknown = [task for task in tasks if task not in TASKS]
     if unknown or not tasks:
         raise SettingsError(f"tasks = {','.join(map(str, tasks))!r}; one or more of {', '.join(TASKS)} are needed")
@@ -120,6 +124,21 @@ def check_machine(machine: Machine, info: CodecInfo, *, mapped: bool, hold_rate:
         raise SettingsError(
             f"{info.name} has no steps of its own inside a picture, so there is nothing to search; leave search out"
         )
+
+
+def encode_for(
+    codec: Codec, machine: Machine | None, picture: Picture, settings: EncodeSettings, target: Target, limits: Limits
+) -> Encoded:
+    """A file that meets a target. Arguments and errors as ``MachineCodec`` and ``encode_to_target``.
+
+    Files for a machine whose bits come back by estimate cannot be as small as plain ones; where they miss the target, sizes are held.
+    """
+    try:
+        return encode_to_target(for_reader(codec, machine, hold_rate=False, limits=limits), picture, settings, target, limits)
+    except TargetError:
+        if machine is None:
+            raise
+        return encode_to_target(for_reader(codec, machine, limits=limits), picture, settings, target, limits)
 
 
 def for_reader(codec: Codec, machine: Machine | None, *, hold_rate: bool = True, limits: Limits = DEFAULT_LIMITS) -> Codec:

@@ -83,15 +83,20 @@ def make_harm_lessons(
     but: names of pictures that are left alone, such as those that choices are made on.
 
     Raises:
-        RecipeError: fewer than two squares, a folder without pictures, or one that cannot be read.
+        RecipeError: fewer than two squares, a folder without pictures, one that cannot be read, or an ``out`` that holds lessons
+            already or cannot be made.
         NetworkError, MissingDependencyError: as ``HarmTeachers``.
     """
     own, roads = ([s for s in found if s.picture.stem not in but] for found in sources(photos, scenes))
     if squares < 2 or len(own) < 2:
         raise RecipeError(f"{squares} squares from {len(own)} photographs; two of each are needed, for some are held out")
+    if (out / _WHOLE).exists():
+        raise RecipeError(f"{out} holds lessons of harm already; name another folder, or remove it")
     teachers, kept = HarmTeachers(networks), _held_out(squares)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _WHOLE).unlink(missing_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecipeError(f"cannot make the folder {out}: {error.strerror}") from error
     shown = open_memmap(out / "squares.npy", "w+", np.uint8, (squares, SIDE, SIDE, 3))
     told = open_memmap(out / "harm.npy", "w+", np.float16, (squares, len(TASKS), GRID, GRID))
     for i in range(squares):
@@ -103,7 +108,7 @@ def make_harm_lessons(
         coded = [_coded(square, float(chance.uniform(*range_))) for range_ in _QUALITIES]
         shown[i] = np.asarray(Image.fromarray(square).resize((SIDE, SIDE), Image.Resampling.BOX))
         told[i] = np.minimum(teachers.harm(square, coded, road=road, seed=i), np.finfo(np.float16).max)
-        if i % 100 == 99:
+        if i % 100 == 99 or i == squares - 1:
             print(f"{i + 1} of {squares} squares", file=sys.stderr, flush=True)
     (out / _WHOLE).touch()
 

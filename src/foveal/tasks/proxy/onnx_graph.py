@@ -79,6 +79,8 @@ def _folded(path: Path) -> tuple[list[_Node], dict[str, Tensor], str]:
     except ImportError as error:
         raise MissingDependencyError("the proxy's teachers need onnx and onnxruntime; pip install 'foveal[distil]'") from error
     runtime: Any = onnxruntime
+    if not path.is_file():
+        raise NetworkError(f"{path} is missing; the proxy learns from the networks that docs/guidance.md names")
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_BASIC
