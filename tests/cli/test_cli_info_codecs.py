@@ -101,6 +101,10 @@ def test_the_table_of_codecs_says_bands_tiles_and_maps(capsys: pytest.CaptureFix
     assert "alpha icc+exif 3\N{NO-BREAK SPACE}bands tiles map" in ours
     assert "icc+exif" in theirs
     assert not any(word in theirs for word in ("bands", "tiles", "map"))
+    assert "thresholds" in theirs
+    assert {row.guided_by for row in rows.values()} == {"map", "thresholds", "filter"}
+    assert rows["kvazaar"].guided_by == "map"
+    assert rows["avif"].guided_by == "filter"
 
 
 def test_codecs_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

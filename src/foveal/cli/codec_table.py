@@ -32,6 +32,7 @@ class CodecRow:
     bands: int
     tiles: bool
     importance: bool
+    guided_by: str
     adaptive: bool
 
 
@@ -62,6 +63,7 @@ def _row(info: CodecInfo) -> CodecRow:
         bands=info.bands,
         tiles=info.tiles,
         importance=info.importance,
+        guided_by=info.guided_by,
         adaptive=info.adaptive,
     )
 
@@ -72,7 +74,7 @@ def _has(row: CodecRow) -> list[str]:
         "icc+exif": row.metadata,
         f"{row.bands}\N{NO-BREAK SPACE}bands": row.bands > 1,
         "tiles": row.tiles,
-        "map": row.importance,
+        row.guided_by: True,
         "adaptive": row.adaptive,
     }
     return [word for word, there in words.items() if there]
@@ -106,6 +108,6 @@ def print_table(rows: tuple[CodecRow, ...]) -> None:
         console.width = 320
     console.print(table)
     print(
-        "Has: what of a picture a file keeps, and how it can be coded: in bands, in tiles, by a map of importance, by adaptive quantisation of its own."
+        "Has: what of a picture a file keeps, and how it can be coded: in bands, in tiles; how importance is followed (a map of steps, thresholds of coefficients, a filter before); by adaptive quantisation of its own."
     )
     print("The first chroma and preset are the default. pip install 'foveal[all]' installs what all of them need.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Literal, final
 
 from foveal.codecs.guide import Guide
 from foveal.codecs.settings import LARGEST_TILE
@@ -84,6 +84,11 @@ class CodecInfo:
     importance: bool = False
     octave: float | None = None
     adaptive: bool = False
+
+    @property
+    def guided_by(self) -> Literal["map", "thresholds", "filter"]:
+        """How a guide is followed: by steps of its own inside the picture, by zeroed coefficients, or by a filter before the codec."""
+        return "map" if self.octave is not None else "thresholds" if self.importance else "filter"
 
     def checked(self, settings: EncodeSettings) -> EncodeSettings:
         """The settings with the codec's defaults in place of None (but threads); ``quality`` is not looked at.
