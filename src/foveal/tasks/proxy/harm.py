@@ -2,8 +2,7 @@
 
 Answers are drawn from the teacher's own beliefs. The error of a block moves the log-likelihood of a draw by its inner product with the
 gradient; the mean square of that is, to second order, twice the divergence of the answers. Divided by the error's energy it is the harm
-of a unit of squared error there. White noise, which the gradients alone speak of, is not what codecs do: they blur, and that harms more
-at an edge, and in the flat hardly at all.
+of a unit of squared error there. White noise, which the gradients alone speak of, is not what codecs do.
 """
 
 from __future__ import annotations
