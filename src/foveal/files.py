@@ -68,8 +68,9 @@ class DecodeRequest:
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What became of one picture. parameter, parameter_value: the codec's own. encode_s: coding alone, the search included.
+    """What became of one picture. encode_s: coding alone, the search included.
 
+    parameter, parameter_value: the codec's own; of a standard codec whose size is held, those of the plain file of that size.
     importance: the file of the importance map that it was coded with; None if the file holds none, as where it moved nothing.
     tasks, search: of the machine that the file is for; None for a person.
     """
