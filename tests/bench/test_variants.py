@@ -93,6 +93,7 @@ def test_a_variant_is_one_more_option(text, variant, label):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("hevc:lowpass=0", "lowpass=0 changes nothing"),
         ("jpeg:aq", "jpeg has no adaptive quantisation of its own; leave adaptive out"),
         ("hevc:aq=2", "aq takes no value"),
         ("vvc:machine=fast", "vvc has no steps of its own inside a picture"),

@@ -118,7 +118,8 @@ class LowPass(Variant):
         return _with_number("lowpass", "=", self.sigma, SIGMA)
 
     def check(self, info: CodecInfo, bands: int | None) -> None:
-        check_sigma(self.sigma)
+        if check_sigma(self.sigma) == 0:
+            raise SettingsError("lowpass=0 changes nothing; give pixels above 0, or leave lowpass out")
         if bands is not None:
             raise SettingsError("a low-pass matches the size of whole files; leave bands out")
 
