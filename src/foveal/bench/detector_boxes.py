@@ -8,10 +8,10 @@ from typing import Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, EncodeSettings, Prepared
 from foveal.codecs.guide import Guide
+from foveal.codecs.wrapped import WrappedCodec
 from foveal.errors import SettingsError
-from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.tasks.base import Task
 from foveal.tasks.results import TrueBoxes
@@ -21,7 +21,7 @@ BLOCK: Final = 16
 
 
 @final
-class BoxesCodec(Codec):
+class BoxesCodec(WrappedCodec):
     """Another codec, whose files are ``octaves`` coarser wherever a detector finds nothing in the uncompressed picture.
 
     What counts is what agreement is measured against: the detections that the network is sure of. A picture without any gets a plain
@@ -32,8 +32,8 @@ class BoxesCodec(Codec):
     """
 
     def __init__(self, codec: Codec, detector: Task[Picture, Any], octaves: float) -> None:
-        super().__init__(codec.info)
-        self._codec, self._detector, self._octaves = codec, detector, octaves
+        super().__init__(codec)
+        self._detector, self._octaves = detector, octaves
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         if settings.guide is not None:
@@ -47,17 +47,6 @@ class BoxesCodec(Codec):
         # Laid out so that a cell of the guide is a block of the picture, where its sides are no multiples of one.
         pixels = octaves.repeat(BLOCK, 0).repeat(BLOCK, 1)[: picture.height, : picture.width]
         return self._codec.prepare(picture, replace(settings, guide=Guide(pixels.astype(np.float32))))
-
-    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
-        return self._codec.decode(data, limits, settings)
-
-    def bytes_needed(
-        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
-    ) -> int:
-        return self._codec.bytes_needed(data, limits, settings)
-
-    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        return self._codec.describe(data, limits)
 
 
 def blocks_inside(corners: npt.NDArray[np.float32], width: int, height: int) -> npt.NDArray[np.bool_]:

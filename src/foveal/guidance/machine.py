@@ -8,10 +8,11 @@ from typing import Final, final
 
 import numpy as np
 
-from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, Prepared
 from foveal.codecs.guide import Guide
 from foveal.codecs.guided.low_pass import MOST_SIGMA, low_pass
 from foveal.codecs.held_rate import SizedLike
+from foveal.codecs.wrapped import WrappedCodec
 from foveal.errors import SettingsError
 from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.feature_distortion import Coding, FeatureDistortion
@@ -31,7 +32,7 @@ _QUALITIES_AN_OCTAVE: Final = 4
 
 
 @final
-class MachineCodec(Codec):
+class MachineCodec(WrappedCodec):
     """Another codec, whose files are for machines.
 
     hold_rate: each file is as large as the plain one of the same quality; else bits that move away come back elsewhere by estimate
@@ -51,8 +52,8 @@ class MachineCodec(Codec):
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         check_machine(machine, codec.info, mapped=False, hold_rate=False)
-        super().__init__(codec.info)
-        self._codec, self._machine, self._reader = codec, machine, reader
+        super().__init__(codec)
+        self._machine, self._reader = machine, reader
         self._hold_rate, self._limits = hold_rate, limits
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
@@ -72,17 +73,6 @@ class MachineCodec(Codec):
         if not hold or shown is picture:
             return guided
         return SizedLike(guided, *(codec.prepare(own, settings, limits) for own in (shown, picture)))
-
-    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
-        return self._codec.decode(data, limits, settings)
-
-    def bytes_needed(
-        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
-    ) -> int:
-        return self._codec.bytes_needed(data, limits, settings)
-
-    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        return self._codec.describe(data, limits)
 
 
 @final

@@ -9,8 +9,9 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
-from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
+from foveal.codecs.base import Codec, EncodeSettings, Prepared
 from foveal.codecs.held_rate import AsLarge
+from foveal.codecs.wrapped import WrappedCodec
 from foveal.errors import SettingsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
@@ -80,7 +81,7 @@ class LowPassed(Prepared):
 
 
 @final
-class LowPassCodec(Codec):
+class LowPassCodec(WrappedCodec):
     """Another codec behind a low-pass of ``sigma`` pixels, matched in rate: quality rises until a file is as large as the plain one.
 
     Where the codec's parameter is an integer, or the scale ends, sizes are as near as they get. limits: for what is coded.
@@ -90,21 +91,10 @@ class LowPassCodec(Codec):
     """
 
     def __init__(self, codec: Codec, sigma: float, limits: Limits = DEFAULT_LIMITS) -> None:
-        super().__init__(codec.info)
-        self._codec, self._sigma, self._limits = codec, check_sigma(sigma), limits
+        super().__init__(codec)
+        self._sigma, self._limits = check_sigma(sigma), limits
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         plain = self._codec.prepare(picture, settings, self._limits)
         filtered = LowPassed(self._codec, picture, settings, self._sigma, self._limits)
         return AsLarge(filtered, plain, self.info.scale)
-
-    def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
-        return self._codec.decode(data, limits, settings)
-
-    def bytes_needed(
-        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
-    ) -> int:
-        return self._codec.bytes_needed(data, limits, settings)
-
-    def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        return self._codec.describe(data, limits)
