@@ -190,7 +190,7 @@ def test_a_run_is_exported_with_a_card_and_trained_on(
     assert (written["network"], written["id"], written["steps"]) == ("camvid-segment", card.id, 4)
     assert written["recipe"] == "tiny.toml; batch norm folded, float16"
     subject = subject_of(TINY)
-    subject.build().load_state_dict(subject.thaw(read_tensors(tmp_path / "out" / "tiny.safetensors.gz")))
+    subject.build().load_state_dict(subject.thaw(read_tensors(tmp_path / "out" / "tiny.safetensors.xz")))
 
     monkeypatch.setattr("foveal.codecs.learned.weights.FOLDER", tmp_path / "out")
     monkeypatch.setattr(builtin, "FOLDER", tmp_path / "out")
@@ -198,7 +198,7 @@ def test_a_run_is_exported_with_a_card_and_trained_on(
     network, _ = load_builtin("camvid-segment")
     (classes,) = network.run(np.zeros((1, 3, 33, 50), np.float32))
     assert classes.shape == (1, 33, 50)
-    (tmp_path / "out" / "tiny.safetensors.gz").write_bytes(b"junk")
+    (tmp_path / "out" / "tiny.safetensors.xz").write_bytes(b"junk")
     with pytest.raises(NetworkError, match="install foveal again"):
         load_builtin("camvid-segment")
     (tmp_path / "out" / "tiny.json").write_text("{")

@@ -115,7 +115,7 @@ def test_a_run_learns_and_ends_as_weights_that_guide(
 
     bare = export_run(TINY, tmp_path / "run", tmp_path / "bare", Provenance("bare", "noise", "none", "tiny.toml"))
     assert "scales not measured" in bare.recipe
-    assert (read_tensors(tmp_path / "bare" / "bare.safetensors.gz")["scales"] == 1).all()
+    assert (read_tensors(tmp_path / "bare" / "bare.safetensors.xz")["scales"] == 1).all()
 
 
 def test_runs_without_lessons_are_named(tmp_path: Path) -> None:

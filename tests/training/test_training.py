@@ -200,7 +200,7 @@ def test_frequency_trains_and_exports_and_trains_on_from_what_it_exported(photos
     train(TINY_FREQUENCY, photos, tmp_path / "run", minutes=5, log=lambda _: None)
     provenance = Provenance("tiny", "four cuts of a photograph", "none", "none")
     export_run(TINY_FREQUENCY, tmp_path / "run", tmp_path / "out", provenance)
-    shipped = weights.read_tensors(tmp_path / "out" / "tiny.safetensors.gz")
+    shipped = weights.read_tensors(tmp_path / "out" / "tiny.safetensors.xz")
     model = build_model("frequency", TINY_FREQUENCY.model)
     load_initial(model, subject_of(TINY_FREQUENCY), shipped)
     again = trainable("frequency").freeze(model)

@@ -48,7 +48,7 @@ def train(
         typer.Option(
             "--from",
             metavar="WEIGHTS",
-            help="Start a fresh run from these weights: a .safetensors(.gz) file, a run's folder, or a name such as frequency-1.",
+            help="Start a fresh run from these weights: a .safetensors(.xz) file, a run's folder, or a name such as frequency-1.",
         ),
     ] = None,
     export: Annotated[
@@ -80,6 +80,13 @@ def train(
     recipe_note: Annotated[
         str, typer.Option(metavar="TEXT", help="For the card: what the recipe does not say of this run.")
     ] = "",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Export the difference to weights that ship, such as frequency-1, that the run went on from: a smaller file.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a learned codec, or a network that reads pictures, by a recipe; resume a run, or export one.
@@ -116,6 +123,7 @@ def train(
             figures=figures,
             preset=preset,
             recipe_note=recipe_note,
+            base=base,
         )
         card = export_run(config, run, export, provenance, data)
         done |= {"exported": str(export / f"{card.name}{SUFFIX}"), "weights": card.id}

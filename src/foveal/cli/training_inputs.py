@@ -20,11 +20,12 @@ def load_initial(start: str, codec: str) -> dict[str, Tensor]:
     Raises:
         InputError: the file is missing or damaged. RecipeError: its card says that it is of another codec.
     """
-    from foveal.codecs.learned.weights import cards, read_tensors
+    from foveal.codecs.learned.weights import FOLDER, SUFFIX, cards, read_tensors
     from foveal.training.checkpoint import load_tensors
 
-    path = next((card.path for card in cards() if card.name == start), Path(start))
-    found = _trained(path.with_name(path.name.removesuffix(".gz")).with_suffix(".json"))
+    shipped = FOLDER / f"{Path(start).name}{SUFFIX}"
+    path = shipped if start == Path(start).name and shipped.exists() else Path(start)
+    found = _trained(path.with_name(path.name.removesuffix(".xz")).with_suffix(".json"))
     if found not in (None, codec):
         own = " or ".join(card.name for card in cards() if card.codec == codec) or f"those of a run of {codec}"
         raise RecipeError(
@@ -35,7 +36,7 @@ def load_initial(start: str, codec: str) -> dict[str, Tensor]:
         return load_tensors(path, "average") if path.is_dir() else read_tensors(path)
     except Exception as error:  # the library's own error has no type to name
         raise InputError(
-            f"cannot read the weights {path}: {error}; a .safetensors file (under gzip, .safetensors.gz), a run's folder "
+            f"cannot read the weights {path}: {error}; a .safetensors file (under xz, .safetensors.xz), a run's folder "
             "or the name of weights that ship is needed"
         ) from error
 

@@ -56,7 +56,7 @@ def fold(model: nn.Module) -> dict[str, Tensor]:
 
 
 def shortened(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
-    """Float16 tensors rounded to so many bits of mantissa of its 10: gzip takes off what became zeros."""
+    """Float16 tensors rounded to so many bits of mantissa of its 10: compression takes off what became zeros."""
     step = 1 << (10 - bits)
     out: dict[str, Tensor] = {}
     for name, t in tensors.items():

@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("recipe", type=Path, help="a recipe, such as recipes/frequency.toml")
     parser.add_argument("--data", type=Path, required=True, help="the folder of photographs")
     parser.add_argument("--run", type=Path, required=True, help="the folder of the run; a run that is there goes on")
-    parser.add_argument("--from", dest="start", type=Path, help="start a fresh run from this .safetensors or .safetensors.gz")
+    parser.add_argument("--from", dest="start", type=Path, help="start a fresh run from this .safetensors or .safetensors.xz")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after this time")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=None)
@@ -50,7 +50,7 @@ def main() -> int:
 
 def _initial(path: Path) -> dict[str, Tensor]:
     """Tensors by name: of weights that ship, or of a run's average in its parts."""
-    return read_tensors(path) if path.suffix == ".gz" else load_tensors(path.parent, path.stem)
+    return read_tensors(path) if path.suffix == ".xz" else load_tensors(path.parent, path.stem)
 
 
 if __name__ == "__main__":

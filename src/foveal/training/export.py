@@ -18,12 +18,12 @@ from foveal.training.subjects import subject_of
 def export_run(
     config: CodecConfig | NetworkConfig, run: Path, out: Path, provenance: Provenance, data: Path | None = None
 ) -> WeightsCard:
-    """Writes ``<name>.safetensors.gz`` and ``<name>.json`` of a run's averaged weights into ``out``.
+    """Writes ``<name>.safetensors.xz`` and ``<name>.json`` of a run's averaged weights into ``out``.
 
     ``data``: what the training learned from; a codec with tables by scale counts its symbols on some of it.
 
     Raises:
-        RecipeError: the run holds no weights, or they do not fit the recipe.
+        RecipeError: the run holds no weights, or they do not fit the recipe, or the base.
     """
     subject = subject_of(config)
     model = subject.build().eval()
@@ -37,7 +37,10 @@ def export_run(
     except (OSError, TypeError, ValueError) as error:
         raise RecipeError(f"{run} holds no run of this recipe: {error}; `foveal train` makes one") from error
     frozen = subject.freeze(model, data)
-    made_id, written = pack_weights(frozen.tensors)
+    try:
+        made_id, written = pack_weights(frozen.tensors, provenance.base)
+    except (OSError, ValueError) as error:
+        raise RecipeError(f"cannot tell these weights apart from {provenance.base}: {error}; leave the base out") from error
     made = WeightsCard(
         name=provenance.name,
         id=made_id,
@@ -50,6 +53,7 @@ def export_run(
         machine=progress.machine,
         figures=provenance.figures,
         licence=provenance.licence,
+        base=provenance.base,
     )
     card = subject.card(made, provenance)
     out.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,7 @@ class Provenance:
 
     name: the file's, without suffix. recipe_note: what the recipe does not say of this run, such as where it departed from it.
     figures: what the weights score. default, preset: whether ``encode`` takes these weights of a codec, and for which preset.
+    base: weights that ship, of the same sizes, to store the difference to, which is smaller where a run went on from them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Provenance:
     default: bool = True
     preset: str | None = None
     recipe_note: str = ""
+    base: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

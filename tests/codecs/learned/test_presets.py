@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
+import lzma
 from collections.abc import Generator
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, 
     for preset, name in (("mse", "frequency-1"), ("ms-ssim", "frequency-ms-ssim")):
         data = save_safetensors(tensors, {"preset": preset})
         made[preset] = dataclasses.replace(shipped, name=name, id=weights.weights_id(data), preset=preset)
-        (tmp_path / f"{name}.safetensors.gz").write_bytes(gzip.compress(data))
+        (tmp_path / f"{name}.safetensors.xz").write_bytes(lzma.compress(data))
         (tmp_path / f"{name}.json").write_text(json.dumps(dataclasses.asdict(made[preset])))
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     rows = tuple(
