@@ -81,8 +81,29 @@ class NetworkConfig(TrainConfig):
         return self.network
 
 
-def read_recipe(path: Path) -> CodecConfig | NetworkConfig:
-    """Reads a recipe, of a codec or, where it says ``network``, of a task's network.
+@dataclass(frozen=True)
+class AroundConfig(TrainConfig):
+    """A run that trains a network around a standard codec, ``host``, on crops of photographs, ``crop`` pixels square.
+
+    part: what the network does there (``codecs/around/cards``).
+    """
+
+    part: str
+    host: str
+    crop: int = 192
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return f"{self.part} for {self.host}"
+
+
+AnyConfig = CodecConfig | NetworkConfig | AroundConfig
+
+
+def read_recipe(path: Path) -> AnyConfig:
+    """Reads a recipe: of a codec, where it says ``network`` of a task's network, where it says ``part`` of one around a codec.
 
     Raises:
         RecipeError: the file is missing, is not TOML, or holds a key or a type that is not known.
@@ -98,4 +119,6 @@ def read_recipe(path: Path) -> CodecConfig | NetworkConfig:
     if "network" in values:
         return build(NetworkConfig, values, str(path))
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
+    if "part" in values:
+        return build(AroundConfig, values, str(path))
     return build(CodecConfig, values, str(path))

@@ -10,14 +10,12 @@ from foveal.codecs.learned.weights import SUFFIX, WeightsCard, pack_weights
 from foveal.errors import RecipeError
 from foveal.media.output import write_whole
 from foveal.training.checkpoint import Progress, load_tensors
-from foveal.training.config import CodecConfig, NetworkConfig
+from foveal.training.config import AnyConfig
 from foveal.training.subject import Provenance as Provenance
 from foveal.training.subjects import subject_of
 
 
-def export_run(
-    config: CodecConfig | NetworkConfig, run: Path, out: Path, provenance: Provenance, data: Path | None = None
-) -> WeightsCard:
+def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, data: Path | None = None) -> WeightsCard:
     """Writes ``<name>.safetensors.xz`` and ``<name>.json`` of a run's averaged weights into ``out``.
 
     ``data``: what the training learned from; a codec with tables by scale counts its symbols on some of it.

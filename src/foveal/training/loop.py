@@ -18,7 +18,7 @@ from foveal.errors import RecipeError
 from foveal.threads import MOST_THREADS, check_count
 from foveal.training import checkpoint
 from foveal.training.checkpoint import Progress
-from foveal.training.config import CodecConfig, NetworkConfig, TrainConfig
+from foveal.training.config import AnyConfig, TrainConfig
 from foveal.training.parallel import Workers, workers
 from foveal.training.subject import AnySubject
 from foveal.training.subjects import subject_of
@@ -28,7 +28,7 @@ _RANK_SEEDS = 1_000_003
 
 
 def train(
-    config: CodecConfig | NetworkConfig,
+    config: AnyConfig,
     data: Path,
     run: Path,
     *,
