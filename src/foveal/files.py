@@ -13,7 +13,7 @@ from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Encoded, Target
 from foveal.container.format import SIGNATURE
 from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
-from foveal.guidance.reader import Machine, Search, check_machine, encode_for, for_reader
+from foveal.guidance.reader import Machine, Scores, Search, check_machine, encode_for, for_reader
 from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.metrics.rate import bpp
@@ -72,7 +72,7 @@ class EncodeReport:
 
     parameter, parameter_value: the codec's own; of a standard codec whose size is held, those of the plain file of that size.
     importance: the file of the importance map that it was coded with; None if the file holds none, as where it moved nothing.
-    tasks, search: of the machine that the file is for; None for a person.
+    tasks, search, scores, reads: of the machine that the file is for; None for a person. reads: 0 if it reads all.
     """
 
     input: str
@@ -95,6 +95,8 @@ class EncodeReport:
     importance: str | None = None
     tasks: tuple[str, ...] | None = None
     search: Search | None = None
+    scores: Scores | None = None
+    reads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         importance=importance,
         tasks=None if machine is None else machine.tasks,
         search=None if machine is None else machine.search,
+        scores=None if machine is None else machine.scores,
+        reads=None if machine is None else machine.reads or 0,
     )
 
 

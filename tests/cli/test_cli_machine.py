@@ -40,10 +40,10 @@ def test_a_file_for_a_machine_says_so(capsys: pytest.CaptureFixture[str]) -> Non
     encode = ["encode", "in/a.png", "a.fvl", "--codec", "gdn", "--quality", "40"]
     assert main([*encode, "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)
-    assert (plain["tasks"], plain["search"]) == (None, None)
+    assert (plain["tasks"], plain["search"], plain["scores"], plain["reads"]) == (None, None, None, None)
     assert main([*encode, "--for", "machine", "--tasks", "pose,detect", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["tasks"], report["search"]) == (["detect", "pose"], None)
+    assert (report["tasks"], report["search"], report["scores"], report["reads"]) == (["detect", "pose"], None, "harm", 416)
     assert abs(report["bytes"] / plain["bytes"] - 1) < 0.02
     assert report["quality"] != 40  # the codec moved it, and the file says where to
     about = foveal.info(Path("a.fvl").read_bytes())
