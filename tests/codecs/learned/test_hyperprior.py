@@ -65,7 +65,7 @@ def card(shipped: dict[str, Tensor], tmp_path_factory: pytest.TempPathFactory) -
         name="h", codec="hyperprior", id=made_id, default=True, config=asdict(CONFIG), data=text, data_terms=text,
         recipe=text, steps=0, minutes=0.0, machine=text, figures=text, licence=text,
     )  # fmt: skip
-    (folder / "h.safetensors.gz").write_bytes(data)
+    (folder / f"h{weights.SUFFIX}").write_bytes(data)
     (folder / "h.json").write_text(json.dumps(asdict(made)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "FOLDER", folder)
