@@ -15,13 +15,13 @@ from test_run import StepCodec
 import foveal.tasks.builtin
 from foveal.bench.coded_cache import CodedKey
 from foveal.bench.detector_boxes import BoxesCodec, blocks_inside
+from foveal.bench.guided_variants import Adaptive, ForMachine, InBoxes, LowPass
 from foveal.bench.plan import BenchPlan, CodecRun, parse_codecs
 from foveal.bench.readers import Reader
 from foveal.bench.report import write_report
 from foveal.bench.rows import read_rows, select_latest, select_readings
 from foveal.bench.run import run_bench
 from foveal.bench.trip import settings_of
-from foveal.bench.variants import Adaptive, ForMachine, InBoxes, LowPass
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.guide import Guide
 from foveal.codecs.registry import codec_by_name
@@ -256,7 +256,7 @@ def test_a_picture_without_boxes_gets_a_plain_file(photo):
 
 def test_ids_change_with_all_that_a_variant_depends_on(monkeypatch):
     def ids(*variants, network_id="id-1"):
-        return [one.open((reader(network_id=network_id),), None).id for one in variants]
+        return [one.open("hevc", (reader(network_id=network_id),), None).id for one in variants]
 
     variants = (ForMachine(Machine()), ForMachine(Machine(("pose",))), LowPass(), LowPass(0.8), Adaptive(), InBoxes("Finder"))
     first = ids(*variants, InBoxes("Finder", 1.5))
@@ -309,7 +309,7 @@ def test_a_network_may_be_spelled_in_place_of_a_label(monkeypatch):
 
     monkeypatch.setattr("foveal.tasks.opening.open_task", open_task)
     variant = InBoxes("onnx:somewhere/Net.onnx")
-    assert variant.open((reader(),), 3).id != InBoxes("Finder").open((reader(),), 3).id
+    assert variant.open("hevc", (reader(),), 3).id != InBoxes("Finder").open("hevc", (reader(),), 3).id
     assert asked == [("onnx:somewhere/Net.onnx", 3)]
 
 

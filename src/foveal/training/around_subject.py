@@ -7,9 +7,17 @@ from typing import Final
 
 from foveal.errors import RecipeError
 from foveal.training.config import AroundConfig
+from foveal.training.preprocess_subject import PreprocessSubject
+from foveal.training.restore_subject import RestoreSubject
 from foveal.training.subject import AnySubject
+from foveal.training.surrogate_subject import SurrogateSubject
 
-_SUBJECTS: Final[Mapping[str, Callable[[AroundConfig], AnySubject]]] = {}
+_SUBJECTS: Final[Mapping[str, Callable[[AroundConfig], AnySubject]]] = {
+    "compact": RestoreSubject,
+    "preprocess": PreprocessSubject,
+    "restore": RestoreSubject,
+    "surrogate": SurrogateSubject,
+}
 
 
 def around_subject(config: AroundConfig) -> AnySubject:

@@ -50,5 +50,10 @@ class Host:
         decoded = self._codec.decode(data, settings=DecodeSettings(threads=1))
         return Coded(decoded.samples, 8 * max(0, len(data) - self._empty[key]))
 
+    def nearest(self, quality: float) -> float:
+        """The nearest quality to one of 1..100 that the codec has; where its parameter is an integer, those between are coded the same."""
+        steps = self._codec.info.scale.steps()
+        return quality if steps is None else min(steps, key=lambda step: abs(step - quality))
+
     def _encode(self, pixels: Pixels, quality: float) -> bytes:
         return self._codec.encode(Picture(pixels), EncodeSettings(quality, preset=self._preset, threads=1))

@@ -115,7 +115,7 @@ def load_weights(card: WeightsCard) -> dict[str, Tensor]:
 
 
 def pack_weights(tensors: dict[str, Tensor], base: str | None = None) -> tuple[str, bytes]:
-    """The id of tensors, and the bytes of their file: safetensors under xz, which takes off a seventh.
+    """The id of tensors, and the bytes of their file: safetensors under xz, which takes off a fifth.
 
     base: the name of weights of the same sizes, in ``FOLDER``, to store the difference to.
 

@@ -6,7 +6,15 @@ from typing import final
 
 from foveal.codecs.standard.av_frames import stream_size
 from foveal.codecs.standard.still_stream import StillStreamCodec, StreamHead, StreamKind
-from foveal.codecs.standard.true_size import Size, Unit, nal_units, read_nal_note, with_nal_note
+from foveal.codecs.standard.true_size import (
+    Size,
+    Unit,
+    nal_units,
+    read_nal_note,
+    user_data_unit,
+    with_nal_note,
+    with_nal_unit,
+)
 from foveal.errors import DamagedError
 
 _PARAMETER_SETS, _PREFIX_SEI, _FIRST_NON_SLICE = (32, 33, 34), 39, 32
@@ -36,3 +44,8 @@ def hevc_units(stream: bytes) -> list[Unit]:
 def with_hevc_note(stream: bytes, size: Size | None) -> bytes:
     """The stream with a note of the true size of its picture, where there is one to make."""
     return stream if size is None else with_nal_note(stream, hevc_units(stream), _FIRST_NON_SLICE, _SEI_HEADER, size)
+
+
+def with_hevc_user_data(stream: bytes, payload: bytes) -> bytes:
+    """The stream with an SEI message of user data, a UUID and what belongs to it, before its first slice."""
+    return with_nal_unit(stream, hevc_units(stream), _FIRST_NON_SLICE, user_data_unit(_SEI_HEADER, payload))

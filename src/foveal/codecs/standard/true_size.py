@@ -16,7 +16,7 @@ from foveal.errors import DamagedError, TruncatedError
 
 NOTE_ID = uuid.UUID("6f7665a1-6c73-4a1e-9d52-0a6e4f0b7c11").bytes
 _START_CODE = re.compile(rb"\x00\x00\x01")
-_USER_DATA = bytes([5, 24])  # SEI payload type user_data_unregistered, payload size
+_USER_DATA = 5  # SEI payload type user_data_unregistered
 _OBU_METADATA, _PRIVATE_METADATA = 5, 31
 _OBU_SEQUENCE_HEADER = 1
 
@@ -64,14 +64,25 @@ def nal_units(data: bytes, kind_byte: int, kind_shift: int, kind_mask: int) -> I
 
 def nal_note(header: bytes, size: Size) -> bytes:
     """A NAL unit, start code included, that holds the note; ``header`` is that of a prefix SEI."""
-    return b"\0\0\0\1" + header + _escaped(_USER_DATA + _note(size) + b"\x80")
+    return user_data_unit(header, _note(size))
+
+
+def user_data_unit(header: bytes, payload: bytes) -> bytes:
+    """A NAL unit, start code included, of user data: a UUID and what belongs to it, below 255 bytes."""
+    assert 16 <= len(payload) < 255, "longer payloads have a longer size"
+    return b"\0\0\0\1" + header + _escaped(bytes([_USER_DATA, len(payload)]) + payload + b"\x80")
 
 
 def with_nal_note(stream: bytes, units: list[Unit], first_non_slice: int, header: bytes, size: Size) -> bytes:
     """The stream with a note before its first slice; slices are the units of a kind below ``first_non_slice``."""
+    return with_nal_unit(stream, units, first_non_slice, nal_note(header, size))
+
+
+def with_nal_unit(stream: bytes, units: list[Unit], first_non_slice: int, unit: bytes) -> bytes:
+    """The stream with one more unit, start code included, before its first slice."""
     at = next(unit.start for unit in units if unit.kind < first_non_slice)
     at -= stream[at - 1] == 0  # a start code may have a fourth byte
-    return stream[:at] + nal_note(header, size) + stream[at:]
+    return stream[:at] + unit + stream[at:]
 
 
 def read_nal_note(units: list[Unit], sei_kind: int) -> Size | None:
