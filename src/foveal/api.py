@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
+from foveal.codecs.around.chain import Restore, asked_around, wrapped
 from foveal.codecs.base import Chroma, DecodeSettings, EncodeSettings, FileInfo, Region
 from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
@@ -44,6 +45,8 @@ def encode(
     scores: Scores | None = None,
     reads: int | None = None,
     adaptive: bool = False,
+    preprocess: str | None = None,
+    restore: Restore | None = None,
     tile: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
@@ -55,11 +58,13 @@ def encode(
     a network says where the bits go: where it helps machines in ``tasks``, some of classify, detect, segment and pose (all if left out), in a file as
     large as a plain one; ``search``, ``"fast"`` or ``"full"``, takes longer, and ``scores="gradients"`` finds importance in
     another way; ``reads`` is the longer side, in pixels, at which the machine reads pictures, 416 if left out, 0 for all of them (docs/guidance.md). ``adaptive`` is the codec's own adaptive
-    quantisation. ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
+    quantisation. ``preprocess="npp"`` has a network change the picture before a standard codec, for machines; ``restore`` has one mend what is
+    decoded, of a picture at full size (``"full"``) or at half (``"compact"``), in a standard file that asks ``decode`` for it (docs/around-codec.md). ``tile`` is the side of tiles in pixels, by which parts of a large picture can be decoded alone.
     A learned codec refuses a picture larger than ``limits`` allow, as the decoder would.
 
     Raises:
         UnknownCodecError: no codec of that name. SettingsError: a setting that it does not have, or out of range.
+        UnknownWeightsError: no such network for the codec.
         TargetError: no quality meets the target. PictureError: the format cannot hold the picture.
         LimitError: the picture is larger than ``limits`` allow.
         MissingDependencyError: a library has to be installed. BackendError: the back end failed.
@@ -71,7 +76,10 @@ def encode(
     if target is not None and not isinstance(target, Target):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SettingsError(f"target = {target!r}; a foveal.Target is needed, such as Target(bpp=0.5)")
     _check_limits(limits)
-    coder, machine = codec_by_name(codec), asked_machine(reader, tasks, search, scores, reads)
+    coder, machine = (
+        wrapped(codec_by_name(codec), asked_around(preprocess, restore)),
+        asked_machine(reader, tasks, search, scores, reads),
+    )
     if machine is not None:
         check_machine(
             machine, coder.info, mapped=importance is not None or guide is not None, hold_rate=hold_rate, adaptive=adaptive

@@ -7,12 +7,13 @@ import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from foveal.codecs.around.chain import Around, Restore, wrapped
 from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, Region
 from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Encoded, Target
 from foveal.container.format import SIGNATURE
-from foveal.errors import DamagedError, InputError, NotFovealError, PictureError
+from foveal.errors import DamagedError, InputError, PictureError
 from foveal.guidance.reader import Machine, Scores, Search, check_machine, encode_for, for_reader
 from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -21,8 +22,6 @@ from foveal.picture import Picture
 from foveal.sources import PIPE, map_source, read_source, write_target
 from foveal.threads import thread_limit
 
-_PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
-
 
 @dataclass(frozen=True)
 class EncodeRequest:
@@ -30,7 +29,7 @@ class EncodeRequest:
 
     importance: the file of an importance map, or a folder of maps in which a picture has the one of its own stem; it makes the
     guide of ``settings``. hold_rate: the file is as large as one without the map at the same quality.
-    machine: whom the file is for, None for a person.
+    machine: whom the file is for, None for a person. around: networks around a standard codec.
     """
 
     codec: str
@@ -42,9 +41,12 @@ class EncodeRequest:
     importance: str | None = None
     hold_rate: bool = False
     machine: Machine | None = None
+    around: Around | None = None
 
-    def check_machine(self, info: CodecInfo) -> None:
-        """Raises SettingsError if a file for a machine is asked for that cannot be."""
+    def check(self, info: CodecInfo) -> None:
+        """Raises SettingsError if a file for a machine, or networks around the codec, are asked for that cannot be."""
+        if self.around is not None:
+            self.around.check(info)
         if self.machine is not None:
             mapped = self.importance is not None or self.settings.guide is not None
             check_machine(self.machine, info, mapped=mapped, hold_rate=self.hold_rate, adaptive=self.settings.adaptive)
@@ -73,6 +75,7 @@ class EncodeReport:
     parameter, parameter_value: the codec's own; of a standard codec whose size is held, those of the plain file of that size.
     importance: the file of the importance map that it was coded with; None if the file holds none, as where it moved nothing.
     tasks, search, scores, reads: of the machine that the file is for; None for a person. reads: 0 if it reads all.
+    preprocess, restore: the networks around the codec, as they were asked for.
     """
 
     input: str
@@ -97,6 +100,8 @@ class EncodeReport:
     search: Search | None = None
     scores: Scores | None = None
     reads: int | None = None
+    preprocess: str | None = None
+    restore: Restore | None = None
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,12 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
 
     Without ``overwrite`` a file is not replaced by its own coded form (InputError).
     """
+    from foveal.codecs.sniff import read_any
+
     check_place(source, target, overwrite)
-    codec, machine = codec_by_name(request.codec), request.machine
-    request.check_machine(codec.info)
+    plain, machine = codec_by_name(request.codec), request.machine
+    request.check(plain.info)
+    codec = wrapped(plain, request.around)
     importance = None if request.importance is None else map_of(source, request.importance)
     found_map = None if importance is None else read_importance(importance, request.limits)
     guide = asked_guide(found_map, hold_rate=request.hold_rate, guide=request.settings.guide)
@@ -168,6 +176,8 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
         search=None if machine is None else machine.search,
         scores=None if machine is None else machine.scores,
         reads=None if machine is None else machine.reads or 0,
+        preprocess=None if request.around is None else request.around.preprocess,
+        restore=None if request.around is None else request.around.restore,
     )
 
 
@@ -180,18 +190,6 @@ def _warn_of_idle_map(importance: str, request: EncodeRequest) -> None:
     if request.hold_rate:
         why += ", or the rate cannot be held with it at this quality: leave hold_rate out, or choose another quality"
     warnings.warn(f"the importance map {importance} moved nothing, and the file holds none: {why}", UserWarning, stacklevel=3)
-
-
-def read_any(data: bytes, limits: Limits) -> Picture:
-    """The picture in a file of samples, or in one that only a codec of foveal reads."""
-    from foveal.codecs.sniff import codec_of
-    from foveal.media.image_io import read_picture
-
-    try:
-        codec = codec_of(data, limits)
-    except NotFovealError:
-        return read_picture(data, limits)
-    return read_picture(data, limits) if codec.info.name in _PILLOW_READS else codec.decode(data, limits)
 
 
 def _encode(codec: Codec, picture: Picture, request: EncodeRequest) -> Encoded:

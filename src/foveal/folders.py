@@ -30,12 +30,12 @@ def encode_batch(source: str, output: str, request: EncodeRequest) -> tuple[Batc
     """
     folder = _folder(output)
     info = next((info for info in all_codecs() if info.name == request.codec), None) or codec_by_name(request.codec).info
-    request.check_machine(info)
+    request.check(info)
     maps = _maps(source, request)
     _check_encode(info, request)
     request = replace(request, settings=replace(request.settings, threads=request.settings.threads or 1))
     made_by = (request.codec, replace(request.settings, threads=None), request.hold_rate, request.target, request.background)
-    made_by += () if request.machine is None else (request.machine,)
+    made_by += tuple(asked for asked in (request.machine, request.around) if asked is not None)
     skip = None if request.importance is None else Path(request.importance)
     plan = plan_batch(Path(source), folder, info.suffixes[0], PICTURE_SUFFIXES, settings_digest("encode", *made_by), skip=skip)
     return plan if maps is None else _with_maps(plan, maps), partial(_encode_job, request)

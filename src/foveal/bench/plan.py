@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from foveal.bench.readers import Reader
-from foveal.bench.variants import Variant, parse_variant, variants_of
+from foveal.bench.variant import Variant
+from foveal.bench.variants import parse_variant, variants_of
 from foveal.codecs.base import Chroma, CodecInfo
 from foveal.codecs.registry import all_codecs
 from foveal.errors import SettingsError, UnknownCodecError

@@ -21,7 +21,7 @@ from foveal.bench.readers import UNCOMPRESSED, PictureReaders, Reader, says
 from foveal.bench.readings import Reading
 from foveal.bench.rows import Row, mend_end, read_rows, to_line
 from foveal.bench.trip import Trip, measure, send, settings_of
-from foveal.bench.variants import PLAIN, Opened
+from foveal.bench.variant import PLAIN, Opened
 from foveal.codecs.base import Codec
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import InputError
@@ -55,7 +55,9 @@ def run_bench(plan: BenchPlan, on_row: OnRow | None = None, *, load: Callable[[s
     """
     if plan.ssim:
         check_available()
-    variants = {run.label: run.variant.open(plan.readers, plan.threads) if run.variant else PLAIN for run in plan.codecs}
+    variants = {
+        run.label: run.variant.open(run.codec, plan.readers, plan.threads) if run.variant else PLAIN for run in plan.codecs
+    }
     earlier = _open_results(plan)
     with tempfile.TemporaryDirectory(prefix="foveal-bench-") as scratch, plan.rows_path.open("ab") as results:
         return _Bench(plan, variants, on_row, load, earlier, Path(scratch), results).run()

@@ -96,6 +96,20 @@ def encode(
     adaptive: Annotated[
         bool, typer.Option("--adaptive", help="The codec's own adaptive quantisation, where it has one: hevc, kvazaar.")
     ] = False,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NETWORK",
+            help="Before a standard codec, for machines: npp, or npp:hevc for the network that was trained for another codec.",
+        ),
+    ] = None,
+    restore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="For people: full, mend what is decoded; compact, code half the size and restore it. Other decoders show the picture as it is coded.",
+        ),
+    ] = None,
     tile: Annotated[
         int | None,
         typer.Option(metavar="N", help="Tiles of N x N pixels, a multiple of 128 from 256 to 4096, where the codec has them."),
@@ -118,6 +132,7 @@ def encode(
     picture that fails does not stop the others. With a folder of maps, a picture that has none is coded without; the
     summary says how many. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.
     """
+    from foveal.codecs.around.chain import asked_around
     from foveal.codecs.base import EncodeSettings
     from foveal.files import EncodeRequest, check_output, encode_file
     from foveal.folders import encode_batch
@@ -149,6 +164,7 @@ def encode(
         importance=importance,
         hold_rate=hold_rate,
         machine=asked_machine(reader, tasks, search, scores, reads),
+        around=asked_around(preprocess, restore),
     )
     if folder:
         batch = encode_batch(source, output, request)

@@ -56,6 +56,8 @@ def encoded_line(report: EncodeReport) -> str:
     mapped = f", map {report.importance}" if report.importance else ""
     machine = f", for a machine: {', '.join(report.tasks)}" if report.tasks else ""
     machine += f" by {report.search} search" if report.search else ""
+    machine += f", by {report.preprocess} for machines" if report.preprocess else ""
+    machine += f", to be restored ({report.restore})" if report.restore else ""
     native = "" if report.parameter == "quality" else f" ({report.parameter} {report.parameter_value:.4g})"
     return (
         f"{report.output}: {report.codec}, {report.bytes} bytes, {report.bpp:.3f} bpp, quality {report.quality:.4g}{native}, "

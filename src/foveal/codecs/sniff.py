@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from foveal.codecs.around.compact import RestoringCodec, restored
 from foveal.codecs.base import Codec, FileInfo
 from foveal.codecs.learned.symbols import describe_learned
 from foveal.codecs.registry import all_codecs, codec_by_id, codec_by_name
@@ -9,7 +10,9 @@ from foveal.container.format import SIGNATURE
 from foveal.container.reader import read_first_head
 from foveal.errors import NotFovealError
 from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.picture import Picture
 
+_PILLOW_READS = ("jpeg", "jpeg2000", "webp", "avif")
 _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 _HEVC_FIRST = frozenset({0x40, 0x42, 0x46, 0x4E})  # VPS, SPS, access unit delimiter, SEI
 _ISO_BRANDS = {b"avif": "avif", b"avis": "avif"}
@@ -17,17 +20,18 @@ _MP4_ENTRIES = ((b"hvc1", "hevc"), (b"hev1", "hevc"), (b"av01", "av1"), (b"vvc1"
 
 
 def codec_of(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Codec:
-    """The codec that decodes ``data``; of a .fvl file nothing behind HEAD is looked at.
+    """The codec that decodes ``data``, and restores it where a note in a standard file asks for that; of a .fvl file nothing behind HEAD is looked at.
 
     Raises:
-        NotFovealError: no codec writes files that begin so. FormatError, UnsupportedError: a .fvl file whose head cannot be read.
+        NotFovealError: no codec writes files that begin so. FormatError, UnsupportedError: a .fvl file whose head, or a standard file whose note, cannot be read.
     """
     if bytes(data[: len(SIGNATURE)]) == SIGNATURE:
         return codec_by_id(read_first_head(data, limits).codec)
     if (name := _standard_name(bytes(data))) is None:
         begin = bytes(data[:12]).hex(" ") or "nothing"
         raise NotFovealError(f"no codec writes a file that begins with {begin}; `foveal codecs` lists what foveal reads")
-    return codec_by_name(name)
+    codec = codec_by_name(name)
+    return restored(codec, data) or codec
 
 
 def describe_file(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
@@ -38,6 +42,18 @@ def describe_file(data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
             if info.learned and info.id == codec_id:
                 return describe_learned(info, data, limits)
     return codec_of(data, limits).describe(data, limits)
+
+
+def read_any(data: bytes, limits: Limits) -> Picture:
+    """The picture in a file of samples, or in one that only a codec of foveal reads, or restores."""
+    from foveal.media.image_io import read_picture
+
+    try:
+        codec = codec_of(data, limits)
+    except NotFovealError:
+        return read_picture(data, limits)
+    as_it_is = codec.info.name in _PILLOW_READS and not isinstance(codec, RestoringCodec)
+    return read_picture(data, limits) if as_it_is else codec.decode(data, limits)
 
 
 def _standard_name(data: bytes) -> str | None:

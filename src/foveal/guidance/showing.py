@@ -12,8 +12,9 @@ import numpy as np
 
 from foveal.batch import BatchJob, BatchPlan, plan_batch, settings_digest
 from foveal.codecs.registry import all_codecs
+from foveal.codecs.sniff import read_any
 from foveal.errors import InputError
-from foveal.files import check_place, read_any
+from foveal.files import check_place
 from foveal.guidance.allocation import BLOCK, DEFAULT_ALLOCATION
 from foveal.guidance.heat import draw_importance
 from foveal.guidance.importance import ProxyReader

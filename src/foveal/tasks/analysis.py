@@ -11,8 +11,8 @@ from pathlib import Path
 from foveal.batch import BatchJob, BatchPlan, Failure, plan_batch, settings_digest
 from foveal.batch_log import read_log
 from foveal.codecs.registry import all_codecs
+from foveal.codecs.sniff import read_any
 from foveal.errors import InputError, NetworkError, PictureError
-from foveal.files import read_any
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import picture_bytes, write_picture
 from foveal.media.output import write_whole
