@@ -36,7 +36,7 @@ def part(tmp_path: Path, photo: Picture, monkeypatch: pytest.MonkeyPatch) -> Pic
     """A picture in the current folder, and a small proxy in place of the one that comes with foveal."""
     torch.manual_seed(1)
     proxy = Proxy(SMALL, folded=True).eval().requires_grad_(False)
-    monkeypatch.setattr(module, "_shipped", lambda: proxy)
+    monkeypatch.setattr(module, "shipped_proxy", lambda: proxy)
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     found = Picture(photo.samples[:96, :144].copy())

@@ -8,11 +8,12 @@ import torch
 
 from foveal.errors import NetworkError, SettingsError
 from foveal.guidance import importance as module
-from foveal.guidance.importance import READING_SIDE, Importance, ProxyReader, as_read
+from foveal.guidance.importance import Importance, ProxyReader
 from foveal.guidance.reader import TASKS, Scores
 from foveal.picture import Picture
 from foveal.tasks import builtin
 from foveal.tasks.proxy.network import Proxy, ProxyConfig
+from foveal.tasks.proxy.reading import READING_SIDE, as_read, shipped_proxy
 
 BOTH: tuple[Scores, ...] = ("harm", "gradients")
 
@@ -183,21 +184,21 @@ def test_nothing_that_a_caller_sets_moves_the_score(reader: ProxyReader, photo: 
 
 
 def test_weights_that_were_loaded_in_inference_mode_serve_gradients(photo: Picture) -> None:
-    module._shipped.cache_clear()
+    shipped_proxy.cache_clear()
     with torch.inference_mode():
         reader = ProxyReader()
     assert reader.importance(Picture(photo.samples[:32, :32].copy()), scores="gradients").score.std() > 0
 
 
 def test_weights_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._shipped.cache_clear()
+    shipped_proxy.cache_clear()
     monkeypatch.setitem(builtin.GUIDING, "proxy", "nothing")
     with pytest.raises(NetworkError, match=r"nothing\.json"):
         ProxyReader()
     monkeypatch.setitem(builtin.GUIDING, "proxy", "camvid-segment-1")
     with pytest.raises(NetworkError, match="the proxy that guides codecs"):
         ProxyReader()
-    assert module._shipped.cache_info().currsize == 0
+    assert shipped_proxy.cache_info().currsize == 0
 
 
 @pytest.mark.parametrize("tasks", [("fly",), (), ("detect", "fly")])

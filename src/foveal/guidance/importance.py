@@ -12,7 +12,6 @@ the proxy has learned to foresee it. It takes one pass, and none back.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,17 +26,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from foveal.codecs.learned.runtime import inference
-from foveal.codecs.learned.weights import load_weights
-from foveal.errors import NetworkError, UnknownWeightsError
 from foveal.guidance.reader import TASKS, Scores, check_scores, check_tasks
 from foveal.picture import Picture
-from foveal.tasks.builtin import network_card
-from foveal.tasks.proxy.network import HEADS, STEP, STRIDES, Proxy, ProxyConfig, load_frozen
+from foveal.tasks.proxy.network import HEADS, STEP, STRIDES, Proxy
+from foveal.tasks.proxy.reading import as_read, shipped_proxy
 from foveal.tasks.proxy.surprise import squared_gradients
 from foveal.threads import thread_limit
 
-READING_SIDE: Final = 320
-"""Pixels of the longer side at which the proxy reads a picture; smaller ones are read as they are."""
 DRAWS: Final = 2
 """Draws of answers; each costs a gradient."""
 _SMOOTHING = 2.0  # pixels, of the picture as read
@@ -79,7 +74,7 @@ class ProxyReader:
     """
 
     def __init__(self, proxy: Proxy | None = None) -> None:
-        self._proxy = proxy or _shipped()
+        self._proxy = proxy or shipped_proxy()
 
     def importance(
         self, picture: Picture, tasks: Sequence[str] = TASKS, scores: Scores = "harm", *, threads: int | None = None
@@ -147,17 +142,6 @@ def _feature_error(own: Sequence[Tensor], other: Sequence[Tensor]) -> npt.NDArra
     return np.ascontiguousarray(torch.stack(spread).mean(0)[0, 0].numpy())
 
 
-def as_read(picture: Picture) -> Tensor:
-    """The picture as the proxy reads it: ``(1, 3, height, width)`` in 0..1, channels_last."""
-    scale = READING_SIDE / max(picture.width, picture.height)
-    image = Image.fromarray(picture.rgb())
-    if scale < 1:
-        size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-        image = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
-    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
-    return x.contiguous(memory_format=torch.channels_last)
-
-
 def _smooth(score: Tensor) -> Tensor:
     """A Gaussian over a score ``(rows, columns)``, evened."""
     reach = math.ceil(3 * _SMOOTHING)
@@ -171,13 +155,3 @@ def _evened(x: Tensor) -> Tensor:
     """A score with a floor, and of mean 1; one of 0 everywhere becomes 1."""
     mean = x.mean()
     return (x / mean + _FLOOR) / (1 + _FLOOR) if mean > 0 else torch.ones_like(x)
-
-
-@functools.cache
-def _shipped() -> Proxy:
-    card = network_card("proxy")
-    try:
-        with torch.inference_mode(False):  # else its weights could serve no gradient
-            return load_frozen(load_weights(card), ProxyConfig(**card.config))  # type: ignore[arg-type]
-    except (KeyError, RuntimeError, TypeError, UnknownWeightsError) as error:
-        raise NetworkError(f"the proxy that guides codecs: {error}") from error

@@ -24,13 +24,13 @@ class NetworkCard(WeightsCard):
     network: str
 
 
-def network_card(name: str) -> NetworkCard:
-    """The card of a network's weights.
+def network_card(name: str, weights: str | None = None) -> NetworkCard:
+    """The card of a network's weights. weights: their name, where others than the newest are wanted.
 
     Raises:
         NetworkError: no network of that name comes with foveal, or its card is not there.
     """
-    weights = (BUILTIN | GUIDING).get(name)
+    weights = weights or (BUILTIN | GUIDING).get(name)
     if weights is None:
         raise NetworkError(f"builtin:{name}; {', '.join(BUILTIN)} comes with foveal")
     path = FOLDER / f"{weights}.json"

@@ -15,6 +15,7 @@ from typing import Any, Final, cast, final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from foveal.codecs.around.cards import AroundCard, card_for
 from foveal.codecs.around.conditioning import level_of
@@ -23,6 +24,8 @@ from foveal.codecs.around.surrogate import STRIDE, Surrogate, load_surrogate
 from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
 from foveal.errors import MissingDependencyError, RecipeError
+from foveal.tasks.builtin import GUIDING
+from foveal.tasks.proxy.reading import foreseen, shipped_proxy
 from foveal.tasks.residual import shortened
 from foveal.training.config import AroundConfig
 from foveal.training.data import Pixels, RandomCrops, load_photos
@@ -42,6 +45,8 @@ _CURVE_POINTS: Final = 8
 _HELD_OUT_CROPS: Final = 24
 _MEASURED_POINTS: Final = (1, 2, 4, 6)  # of those of the curve, so that a network that changes nothing saves nothing
 _MANTISSA_BITS: Final = 6
+_RATE: Final = 10.0
+_READ_AT: Final = 1  # of the sides, for what is held out: five eighths, as the proxy reads a picture of 512 pixels
 
 
 @final
@@ -104,7 +109,7 @@ class PreprocessLessons(Lessons[Shown]):
         self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
         self._held_out = [_middle_of(photo, config.crop) for photo in held_out[:_HELD_OUT_CROPS]]
         self.sides = sides_of(config.crop)
-        self.middle, self.readers = Middle(config.host), Readers(data / NETWORKS)
+        self.middle, self.readers, self.proxy = Middle(config.host), Readers(data / NETWORKS), shipped_proxy()
         some = _as_pictures(RandomCrops(photos, batch=_CALIBRATED, crop=config.crop, seed=config.seed).at(0))
         with torch.no_grad():
             self.spread = Spread.of([self.readers.read(one[None], config.crop) for one in some])
@@ -134,7 +139,8 @@ class PreprocessLessons(Lessons[Shown]):
         changed: list[float] = []
 
         def code(x: Tensor, quality: float) -> Passed:
-            shown = net(x.contiguous(memory_format=torch.channels_last), torch.full((len(x),), level_of(quality), device=device))
+            level = torch.full((len(x),), level_of(quality), device=device)
+            shown = net(x.contiguous(memory_format=torch.channels_last), level, self.harm(x, self.sides[_READ_AT]))
             changed.append(float((shown - x).square().mean()))
             return self.middle.code(shown, quality)
 
@@ -145,6 +151,12 @@ class PreprocessLessons(Lessons[Shown]):
         by_part = [f"{part} {_percent(logs[..., i])}" for i, part in enumerate(PARTS)]
         psnr_db = -10 * np.log10(np.mean(changed) + 1e-10)
         return f"saves {_percent(logs)} ({', '.join(by_quality)}; {', '.join(by_part)}), {psnr_db:.1f} dB before the codec"
+
+    def harm(self, x: Tensor, side: int) -> Tensor:
+        """What an error harms, ``(n, tasks, crop, crop)``, as the proxy foresees it that reads crops ``side`` pixels large."""
+        read = functional.interpolate(x, (side, side), mode="bilinear", antialias=True) if side < x.shape[-1] else x
+        with torch.no_grad():
+            return foreseen(self.proxy.to(x.device), read.contiguous(memory_format=torch.channels_last), tuple(x.shape[2:]))
 
     def _measured(self, x: Tensor) -> Measured:
         """The codec alone."""
@@ -187,17 +199,23 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
         assert lessons is not None
         levels = [level_of(quality) for quality in batch.qualities]
         x = _as_pictures(batch.pixels).to(device)
+        side, trade = lessons.sides[batch.side], lessons.curves.at(levels, batch.side)
+        harm = lessons.harm(x, side)
         with self.mixed(device):
-            shown: Tensor = shared(x, torch.tensor(levels, device=device))
+            shown: Tensor = shared(x, torch.tensor(levels, device=device), harm)
         shown = shown.float()
         passed = lessons.middle.through(shown, batch.qualities)
-        side, trade = lessons.sides[batch.side], lessons.curves.at(levels, batch.side)
         with torch.no_grad():
             plain = lessons.readers.read(x, side)
         lost = losses(plain, lessons.readers.read(passed.decoded, side), lessons.spread)
         rate = passed.bits.cpu() / x[0, 0].numel() / trade.rate
-        task = (trade.exchange * lost / trade.lost).mean(1)
+        # The crop's own loss below the line keeps the few that lose most from being all that is learned from.
+        task = (trade.exchange * 2 * lost / (trade.lost + lost.detach())).mean(1)
         return Loss((rate + task).mean() + _NATURAL * (shown - x).square().mean().cpu())
+
+    def rate_factor(self, model: nn.Module, parameter: str) -> float:
+        """Branches that begin with what codecs do learn fast; the others move randomly where they learn as fast."""
+        return _RATE if parameter.startswith(("detail.", "transform.")) else 1.0
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: t.float() for name, t in tensors.items()}
@@ -208,7 +226,7 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
 
     def card(self, made: WeightsCard, provenance: Provenance) -> AroundCard:
         fields: dict[str, Any] = asdict(made)
-        return AroundCard(**fields, part="preprocess", host=self.config.host, default=provenance.default)
+        return AroundCard(**fields, part="preprocess", host=self.config.host, default=provenance.default, reads=GUIDING["proxy"])
 
 
 def _middle_of(photo: Pixels, side: int) -> Pixels:

@@ -14,18 +14,42 @@ import torch
 from foveal.codecs.around import cards, npp, preprocess
 from foveal.codecs.around.cards import AroundCard
 from foveal.codecs.around.conditioning import level_of
-from foveal.codecs.around.npp import STEP, Npp, NppConfig, load_npp, process
+from foveal.codecs.around.npp import STEP, Npp, NppConfig, Preprocessor, load_npp
+from foveal.codecs.around.planes import to_planes
 from foveal.codecs.around.preprocess import Preprocessed, alike, preprocessing
+from foveal.codecs.around.transform_branch import TransformBranch
 from foveal.codecs.base import EncodeSettings
 from foveal.codecs.learned import runtime, weights
 from foveal.codecs.learned.weights import pack_weights
 from foveal.codecs.registry import all_codecs, codec_by_name
 from foveal.codecs.search import Target, encode_to_target
 from foveal.errors import RecipeError, SettingsError, UnknownWeightsError
-from foveal.picture import Picture
+from foveal.picture import Picture, Samples
+from foveal.tasks.proxy.reading import foreseen
 
 EXIF = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
 SMALL = NppConfig(4, 6, 8, 10, coarse=10, fine=60)
+
+
+class Even:
+    """A proxy that foresees the same harm everywhere; with ``left``, more on the left half, for the second task."""
+
+    def __init__(self, left: float = 0.0) -> None:
+        self.left = left
+
+    def harm(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = (-(-side // 32) * 4 for side in x.shape[2:])
+        out = torch.zeros(len(x), 4, rows, columns)
+        out[:, 1, :, : columns // 2] = self.left
+        return out
+
+
+def process(net: Npp, samples: Samples, level: float, proxy: Even = Even()) -> Samples:
+    return Preprocessor(net, proxy).process(samples, level)  # type: ignore[arg-type]
+
+
+def no_harm(x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(len(x), 4, *x.shape[2:])
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +59,9 @@ def net() -> Npp:
     made = Npp(SMALL).eval().requires_grad_(False)
     torch.nn.init.normal_(made.semantic.last.weight, std=0.05)
     torch.nn.init.normal_(made.pixel.second.weight, std=0.1)
-    torch.nn.init.normal_(made.detail.second.weight, std=0.3)
+    torch.nn.init.normal_(made.detail.last.weight, std=0.3)
+    for part in (made.transform.luma, made.transform.chroma):
+        torch.nn.init.normal_(part.last.weight, std=0.1)
     for scale in (made.pixel.scale, *made.semantic.down_scales, *made.semantic.up_scales):
         torch.nn.init.normal_(scale.second.weight, std=0.5)  # type: ignore[union-attr]
     return made
@@ -47,6 +73,7 @@ def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Aroun
     shipped: list[AroundCard] = []
     for module in (weights, cards):
         monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(npp, "shipped_proxy", lambda name: Even())
     monkeypatch.setattr(cards, "around_cards", lambda: tuple(shipped))
     load_npp.cache_clear()
 
@@ -54,7 +81,7 @@ def ship(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Aroun
         made_id, data = pack_weights({name: t.half() for name, t in net.state_dict().items()})
         card = AroundCard(
             name=f"{part}-{host}", id=made_id, config=dataclasses.asdict(net.config), data="", data_terms="", recipe="", steps=1,
-            minutes=1, machine="", figures="", licence="", part=part, host=host, default=True,  # type: ignore[arg-type]
+            minutes=1, machine="", figures="", licence="", part=part, host=host, default=True, reads="proxy-2",  # type: ignore[arg-type]
         )  # fmt: skip
         card = dataclasses.replace(card, **changes)
         (tmp_path / f"{card.name}{weights.SUFFIX}").write_bytes(data)
@@ -71,7 +98,7 @@ def picture(photo: Picture) -> Picture:
 
 def test_fresh_weights_change_nothing_and_there_are_few(photo: Picture) -> None:
     fresh = Npp()
-    assert 400_000 < sum(p.numel() for p in fresh.parameters()) < 500_000
+    assert 500_000 < sum(p.numel() for p in fresh.parameters()) < 600_000
     for level in (0.0, 0.4, 1.0):
         assert (process(fresh.eval(), photo.samples, level) == photo.samples).all()
 
@@ -79,14 +106,14 @@ def test_fresh_weights_change_nothing_and_there_are_few(photo: Picture) -> None:
 def test_gradients_reach_every_weight_once_the_last_ones_have_moved(net: Npp) -> None:
     own = Npp(SMALL)
     own.load_state_dict(net.state_dict())
-    own(torch.rand(2, 3, 32, 48), torch.tensor([0.1, 0.7])).square().mean().backward()
+    own(torch.rand(2, 3, 32, 48), torch.tensor([0.1, 0.7]), torch.randn(2, 4, 32, 48)).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in own.parameters())
 
 
 def test_qualities_of_a_batch_are_told_apart(net: Npp) -> None:
     x = torch.rand(1, 3, 32, 32)
-    both = net(x.expand(2, -1, -1, -1), torch.tensor([0.1, 0.8]))
-    assert torch.allclose(both[1:], net(x, torch.tensor([0.8])), atol=1e-6)
+    both = net(x.expand(2, -1, -1, -1), torch.tensor([0.1, 0.8]), no_harm(x).expand(2, -1, -1, -1))
+    assert torch.allclose(both[1:], net(x, torch.tensor([0.8]), no_harm(x)), atol=1e-6)
     assert (both[0] - both[1]).abs().max() > 0.01
 
 
@@ -97,8 +124,10 @@ def test_detail_that_is_taken_away_whole_leaves_a_low_pass_of_luma_or_of_colour(
     low = torch.nn.functional.conv2d(x.transpose(0, 1), (wide[:, None] * wide)[None, None]).transpose(0, 1)
     luma = torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]
     for taken, kept in (((1, 1, 1, 1), None), ((1, 0, 1, 0), "colour"), ((0, 1, 0, 1), "luma")):
-        seen = torch.tensor(taken).float()[None, :, None, None].expand(1, 4, 20, 24)
-        out = (x - branch(x, seen, torch.tensor([0.5])))[:, :, 3:-3, 3:-3]
+        with torch.no_grad():
+            assert branch.last.bias is not None
+            branch.last.bias.copy_(torch.tensor(taken))
+        out = (x - branch(x, torch.randn(1, 13, 20, 24)))[:, :, 3:-3, 3:-3]
         inside = x[:, :, 3:-3, 3:-3]
         brightness, low_brightness = ((values * luma).sum(1, keepdim=True) for values in (inside, low))
         wanted = {None: low, "colour": inside - brightness + low_brightness, "luma": low - low_brightness + brightness}[kept]
@@ -116,12 +145,34 @@ def test_any_size_is_padded_by_its_edge(net: Npp, photo: Picture, height: int, w
     assert (out != samples).any()
 
 
+@pytest.mark.parametrize("shape", [(96, 128), (33, 500), (420, 401)])
+def test_what_the_proxy_foresees_is_where_it_belongs(net: Npp, photo: Picture, shape: tuple[int, int]) -> None:
+    samples = np.tile(photo.samples, (2, 2, 1))[: shape[0], : shape[1]]
+    differ = (process(net, samples, 0.3, Even(left=6.0)).astype(int) - process(net, samples, 0.3, Even(left=-6.0))) != 0
+    assert differ.any(2).mean() > 0.3  # of one task a lot more on the left, and less on the right
+    told = foreseen(Even(left=2.0), torch.zeros(1, 3, 64, 128), (96, 256))  # type: ignore[arg-type]
+    assert told.shape == (1, 4, 96, 256)
+    assert told.mean((2, 3)).abs().max() < 1e-5
+    assert torch.allclose(told[0, 1, :, :100], torch.tensor(1.0), atol=0.05)
+    assert torch.allclose(told[0, 1, :, 156:], torch.tensor(-1.0), atol=0.05)
+    assert not told[0, [0, 2, 3]].any()
+
+
+def test_the_proxy_is_that_which_the_card_names(
+    net: Npp, ship: Callable[..., AroundCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(npp, "shipped_proxy", lambda name: asked.append(name) or Even())
+    load_npp(ship(net, "jpeg", reads="proxy-of-old"))
+    assert asked == ["proxy-of-old"]
+
+
 def test_blocks_of_large_pictures_have_no_seams(net: Npp, photo: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.tile(photo.samples, (2, 2, 1))[:430, :500]
     whole, calls = process(net, samples, 0.3).astype(int), list[tuple[int, ...]]()
     monkeypatch.setattr(runtime, "_BLOCK", 128)
     forward = Npp.forward
-    monkeypatch.setattr(Npp, "forward", lambda self, x, level: calls.append(tuple(x.shape)) or forward(self, x, level))
+    monkeypatch.setattr(Npp, "forward", lambda self, x, *more: calls.append(tuple(x.shape)) or forward(self, x, *more))
     assert np.abs(process(net, samples, 0.3) - whole).max() <= 1  # sums in another order may round to the other side
     assert len(calls) == 16
 
@@ -131,7 +182,7 @@ def test_the_reach_is_as_wide_as_it_is_said_to_be(net: Npp) -> None:
     torch.manual_seed(1)
     wide = Npp(dataclasses.replace(SMALL, full=16, half=16, quarter=16, eighth=16))
     torch.nn.init.normal_(wide.semantic.last.weight)
-    (slope,) = torch.autograd.grad(wide(x, torch.tensor([0.5]))[:, :, 304:320].sum(), x)
+    (slope,) = torch.autograd.grad(wide(x, torch.tensor([0.5]), no_harm(x))[:, :, 304:320].sum(), x)
     seen = slope.abs().sum((0, 1, 3)).nonzero().flatten()
     assert 304 - npp.REACH.margin <= seen.min()
     assert seen.max() < 320 + npp.REACH.margin
@@ -153,7 +204,7 @@ def test_a_file_is_the_codec_s_own_of_the_prepared_picture(net: Npp, picture: Pi
     assert behind.info == jpeg.info
     for quality, told in ((30.0, 30.0), (4.0, 10.0), (90.0, 60.0)):  # the network knows 10 to 60
         data = behind.encode(picture, EncodeSettings(quality, chroma="444"))
-        own = process(load_npp(cards.card_for("preprocess", "jpeg")), picture.samples, level_of(told))
+        own = load_npp(cards.card_for("preprocess", "jpeg")).process(picture.samples, level_of(told))
         assert data == jpeg.encode(Picture(own), EncodeSettings(quality, chroma="444"))
         assert (behind.decode(data).samples == jpeg.decode(data).samples).all()
         assert behind.describe(data) == jpeg.describe(data)
@@ -182,8 +233,8 @@ def test_the_network_runs_once_for_a_quality(
 ) -> None:
     ship(net, "jpeg")
     levels: list[float] = []
-    real = npp.process
-    monkeypatch.setattr(npp, "process", lambda net, samples, level, **o: levels.append(level) or real(net, samples, level, **o))
+    real = Preprocessor.process
+    monkeypatch.setattr(Preprocessor, "process", lambda self, x, level, **o: levels.append(level) or real(self, x, level, **o))
     prepared = preprocessing(codec_by_name("jpeg")).prepare(picture)
     assert not levels
     first = prepared.encode(30)
@@ -212,8 +263,8 @@ def test_a_foreign_network_is_asked_at_equal_bits(
     ship(net, "jpeg")
     ship(net, "hevc")
     levels: list[float] = []
-    real = npp.process
-    monkeypatch.setattr(npp, "process", lambda net, samples, level, **o: levels.append(level) or real(net, samples, level, **o))
+    real = Preprocessor.process
+    monkeypatch.setattr(Preprocessor, "process", lambda self, x, level, **o: levels.append(level) or real(self, x, level, **o))
     preprocessing(codec_by_name("webp")).encode(picture, EncodeSettings(60))
     assert levels == [level_of(alike(60, "webp", "hevc"))]
     preprocessing(codec_by_name("webp"), trained_for="jpeg").encode(picture, EncodeSettings(60))
@@ -253,3 +304,22 @@ def test_requests_that_cannot_be_served_are_named(net: Npp, ship: Callable[..., 
 def test_sizes_that_make_no_network_are_named(values: dict[str, int], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         dataclasses.replace(NppConfig(), **values)
+
+
+def test_the_transform_branch_scales_coefficients_of_the_codec_s_own_blocks(photo: Picture) -> None:
+    """With the same share of every coefficient taken, luma fades and colour stays; what changes in one block stays in it."""
+    branch = TransformBranch()
+    x = torch.from_numpy(photo.samples[:64, :64].copy()).permute(2, 0, 1)[None].float() / 255
+    level, harm = torch.tensor([0.3]), no_harm(x)
+    assert not branch(x, level, harm).abs().max() > 1e-5
+    with torch.no_grad():
+        assert branch.luma.last.bias is not None
+        branch.luma.last.bias.fill_(-0.5)
+    before, after = (to_planes(y, 6, centred=True) for y in (x, x + branch(x, level, harm)))
+    assert torch.allclose(after.luma, before.luma / 2, atol=0.02)
+    assert torch.allclose(after.chroma, before.chroma, atol=0.02)
+    with torch.no_grad():
+        branch.luma.last.bias.zero_()
+        branch.luma.last.bias[8:].fill_(-1)  # all but the lowest row of frequencies
+    flat = to_planes(x + branch(x, level, harm), 6, centred=True).luma.view(8, 8, 8, 8)
+    assert torch.allclose(flat, flat[:, :1], atol=0.05)

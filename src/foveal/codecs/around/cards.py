@@ -21,11 +21,13 @@ class AroundCard(WeightsCard):
     """The card of a network around a standard codec.
 
     host: the codec's name. default: whether this is the one that is used where none is named; others are kept for files that name them.
+    reads: the weights of the proxy whose scores the network reads beside the picture, by name; nothing if it reads none.
     """
 
     part: Part
     host: str
     default: bool
+    reads: str = ""
 
 
 @functools.cache

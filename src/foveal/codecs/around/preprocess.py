@@ -96,13 +96,12 @@ class Preprocessed(WrappedCodec):
 
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> Prepared:
         from foveal.codecs.around.conditioning import level_of
-        from foveal.codecs.around.npp import process
 
         config = self._net.config
 
         def prepared(quality: float) -> Prepared:
             told = min(config.fine, max(config.coarse, self._asks(quality)))
-            samples = process(self._net, picture.samples, level_of(told), threads=settings.threads)
+            samples = self._net.process(picture.samples, level_of(told), threads=settings.threads)
             return self._codec.prepare(replace(picture, samples=samples), settings)
 
         return _AtQuality(prepared, self.info.scale)
