@@ -45,8 +45,25 @@ _CURVE_POINTS: Final = 8
 _HELD_OUT_CROPS: Final = 24
 _MEASURED_POINTS: Final = (1, 2, 4, 6)  # of those of the curve, so that a network that changes nothing saves nothing
 _MANTISSA_BITS: Final = 6
-_RATE: Final = 10.0
+_SEMANTIC_RATE: Final = 0.3
 _READ_AT: Final = 1  # of the sides, for what is held out: five eighths, as the proxy reads a picture of 512 pixels
+
+
+@final
+@dataclass(frozen=True)
+class NppLearning(NppConfig):
+    """The sizes, and from which step on the semantic branch learns too: with what the others have found by then, and not against them.
+
+    Raises:
+        RecipeError: a step below 0; as ``NppConfig``.
+    """
+
+    semantic_from: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.semantic_from < 0:
+            raise RecipeError(f"semantic_from = {self.semantic_from}; 0 or more is needed")
 
 
 @final
@@ -105,7 +122,7 @@ class PreprocessLessons(Lessons[Shown]):
     def __init__(self, data: Path, config: AroundConfig, seed: int) -> None:
         photos, held_out = load_photos(data, config.data, least_side=config.crop)
         self._config, self._seed = config, seed
-        self._model = build(NppConfig, config.model, "[model]")
+        self._model = build(NppLearning, config.model, "[model]")
         self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
         self._held_out = [_middle_of(photo, config.crop) for photo in held_out[:_HELD_OUT_CROPS]]
         self.sides = sides_of(config.crop)
@@ -185,10 +202,11 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
             raise RecipeError(f"crop = {config.crop}; a multiple of {STRIDE} is needed")
         self.name = config.trains
         self.config = config
+        self._learning = build(NppLearning, config.model, "[model]")
         self._lessons: PreprocessLessons | None = None
 
     def build(self) -> Npp:
-        return Npp(build(NppConfig, self.config.model, "[model]"))
+        return Npp(self._learning)
 
     def read(self, data: Path, seed: int) -> PreprocessLessons:
         self._lessons = PreprocessLessons(data, self.config, seed)
@@ -202,7 +220,7 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
         side, trade = lessons.sides[batch.side], lessons.curves.at(levels, batch.side)
         harm = lessons.harm(x, side)
         with self.mixed(device):
-            shown: Tensor = shared(x, torch.tensor(levels, device=device), harm)
+            shown: Tensor = shared(x, torch.tensor(levels, device=device), harm, step >= self._learning.semantic_from)
         shown = shown.float()
         passed = lessons.middle.through(shown, batch.qualities)
         with torch.no_grad():
@@ -214,8 +232,8 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
         return Loss((rate + task).mean() + _NATURAL * (shown - x).square().mean().cpu())
 
     def rate_factor(self, model: nn.Module, parameter: str) -> float:
-        """Branches that begin with what codecs do learn fast; the others move randomly where they learn as fast."""
-        return _RATE if parameter.startswith(("detail.", "transform.")) else 1.0
+        """The semantic branch learns slowly: as fast as the others, which begin with what codecs do, it moves at random."""
+        return _SEMANTIC_RATE if parameter.startswith("semantic.") else 1.0
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: t.float() for name, t in tensors.items()}
@@ -226,6 +244,7 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
 
     def card(self, made: WeightsCard, provenance: Provenance) -> AroundCard:
         fields: dict[str, Any] = asdict(made)
+        fields["config"] = {name: fields["config"][name] for name in NppConfig.__dataclass_fields__}
         return AroundCard(**fields, part="preprocess", host=self.config.host, default=provenance.default, reads=GUIDING["proxy"])
 
 

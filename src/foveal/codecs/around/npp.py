@@ -80,7 +80,8 @@ class Npp(nn.Module):
     """Called with ``x`` ``(n, 3, rows, columns)``, RGB 0..1, both sides multiples of 16, ``level`` ``(n,)``, quality 1..100 as 0..1, and
     ``harm`` ``(n, 4, rows, columns)``, as ``foreseen`` has it.
 
-    Returns the picture to code, in 0..1 and of the same shape. Fresh weights return the picture as it is.
+    Returns the picture to code, in 0..1 and of the same shape. Fresh weights return the picture as it is. semantic: without that branch,
+    whose turn in training comes late; a fresh one says nothing.
     """
 
     def __init__(self, config: NppConfig = NppConfig()) -> None:
@@ -89,8 +90,9 @@ class Npp(nn.Module):
         self.pixel, self.semantic, self.detail = _PixelBranch(), _SemanticBranch(config), _DetailBranch()
         self.transform = TransformBranch()
 
-    def forward(self, x: Tensor, level: Tensor, harm: Tensor) -> Tensor:
-        seen = self.semantic(torch.cat((x - 0.5, harm), 1), level)
+    def forward(self, x: Tensor, level: Tensor, harm: Tensor, semantic: bool = True) -> Tensor:
+        n, _, *size = x.shape
+        seen = self.semantic(torch.cat((x - 0.5, harm), 1), level) if semantic else x.new_zeros(n, 3 + _SEEN, *size)
         known = torch.cat(((2 * level - 1)[:, None, None, None].expand_as(x[:, :1]), harm, seen[:, 3:]), 1)
         x = x + self.pixel(x, level) + seen[:, :3] - self.detail(x, known)
         return (x + self.transform(x, level, harm)).clamp(0, 1)
