@@ -66,6 +66,7 @@ def test_ids_are_frozen() -> None:
         "gdn": 1,
         "frequency": 2,
         "hyperprior": 3,
+        "hevc-blocks": 4,
         "jpeg": 64,
         "jpeg2000": 65,
         "webp": 66,

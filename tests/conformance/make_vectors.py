@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import foveal
+from foveal.codecs.around.cards import card_for
 from foveal.codecs.learned.weights import cards
 from foveal.codecs.registry import codec_by_name
 from foveal.picture import Picture
@@ -45,6 +46,14 @@ def tiled() -> tuple[Picture, np.ndarray]:
     return Picture(waves), np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
 
 
+def two_sizes() -> Picture:
+    """Noise beside waves, so that ``hevc-blocks`` codes some blocks at half the size."""
+    y, x = np.mgrid[0:256, 0:448]
+    waves = np.stack([128 + 60 * np.sin(x / 7 + y / 15), 128 + 60 * np.cos(y / 7), 128 + 50 * np.sin((x - y) / 10)], 2)
+    waves[:, :128] += 30 * np.random.default_rng(7).standard_normal((256, 128, 1))
+    return Picture(np.clip(waves, 0, 255).astype(np.uint8))
+
+
 def bad(data: bytes) -> dict[str, bytes]:
     """Files that must fail, made of a good one."""
     flipped = bytearray(data)
@@ -56,6 +65,12 @@ def bad(data: bytes) -> dict[str, bytes]:
         "x_signature": b"\x88" + data[1:],
         "x_trailing": data + b"\0",
     }
+
+
+def sets() -> list[tuple[str, str | None, str]]:
+    """Codec, preset and id of all default weights that .fvl files name."""
+    own = [(card.codec, card.preset, card.id) for card in cards() if card.default]
+    return [*own, ("hevc-blocks", None, card_for("upsample", "hevc").id)]
 
 
 def line(name: str, data: bytes) -> str:
@@ -75,18 +90,21 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     lines = TABLE.read_text().splitlines() if TABLE.exists() else []
     known = {text.split()[0] for text in lines}
-    for card in (card for card in cards() if card.default):
-        given = {"codec": card.codec, "preset": card.preset}
+    for codec, preset, weights in sets():
+        given = {"codec": codec, "preset": preset}
         files = {name: foveal.encode(picture, quality=q, **given) for name, (picture, q) in pictures().items()}
-        if codec_by_name(card.codec).info.tiles:
+        if codec_by_name(codec).info.tiles:
             picture, importance = tiled()
             files["tiled"] = foveal.encode(picture, quality=35, tile=256, importance=importance, **given)
-        elif codec_by_name(card.codec).info.importance:
+        elif codec_by_name(codec).info.importance:
             picture, importance = tiled()
             corner = Picture(np.ascontiguousarray(picture.samples[:110, :150]))
             files["mapped"] = foveal.encode(corner, quality=35, importance=importance, **given)
+        elif codec == "hevc-blocks":
+            files["mixed"] = foveal.encode(two_sizes(), quality=30, **given)
+            files["half"] = foveal.encode(two_sizes(), quality=5, **given)
         for name, data in (files | bad(files["ramp"])).items():
-            full = f"{name}-{card.codec}-{card.id}"
+            full = f"{name}-{codec}-{weights}"
             if full not in known:
                 (FOLDER / f"{full}.fvl").write_bytes(data)
                 lines.append(line(full, data))

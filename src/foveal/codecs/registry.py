@@ -21,9 +21,11 @@ DEFAULT_CODEC = "frequency"
 """The codec of ``encode`` where nothing names another."""
 _LEARNED = "foveal.codecs.learned."
 _STANDARD = "foveal.codecs.standard."
+_AROUND = "foveal.codecs.around."
 _PYAV, _PROGRAM = "av", "imageio-ffmpeg"
 
 _X265_PRESETS = ("slow", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slower", "veryslow", "placebo")
+_BLOCKS_PRESETS = ("medium", *(name for name in _X265_PRESETS if name != "medium"))  # its networks know that one
 _KVAZAAR_PRESETS = ("slower", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "veryslow", "placebo")
 _VVENC_PRESETS = ("medium", "faster", "fast", "slow", "slower")
 _QP_OCTAVE = 6 * 99 / 47  # of quality, where 47 QP are the whole scale
@@ -51,6 +53,13 @@ _TABLE: tuple[_Row, ...] = (
             learned=True, alpha=True, metadata=True, needs=("torch",),
         ),
         _LEARNED + "hyperprior", "HyperpriorCodec",
+    ),
+    _Row(
+        CodecInfo(
+            4, "hevc-blocks", "HEVC intra (x265), some blocks at half the size (Li 2018)", (".fvl",),
+            QualityScale("quality", 1, 100, True), learned=True, presets=_BLOCKS_PRESETS, alpha=True, metadata=True, needs=("torch", _PYAV),
+        ),
+        _AROUND + "blocks.codec", "BlocksCodec",
     ),
     _Row(
         CodecInfo(

@@ -11,12 +11,14 @@ from foveal.training.preprocess_subject import PreprocessSubject
 from foveal.training.restore_subject import RestoreSubject
 from foveal.training.subject import AnySubject
 from foveal.training.surrogate_subject import SurrogateSubject
+from foveal.training.upsample_subject import UpsampleSubject
 
 _SUBJECTS: Final[Mapping[str, Callable[[AroundConfig], AnySubject]]] = {
     "compact": RestoreSubject,
     "preprocess": PreprocessSubject,
     "restore": RestoreSubject,
     "surrogate": SurrogateSubject,
+    "upsample": UpsampleSubject,
 }
 
 

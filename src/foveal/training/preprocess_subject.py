@@ -173,7 +173,7 @@ class PreprocessLessons(Lessons[Shown]):
         """What an error harms, ``(n, tasks, crop, crop)``, as the proxy foresees it that reads crops ``side`` pixels large."""
         read = functional.interpolate(x, (side, side), mode="bilinear", antialias=True) if side < x.shape[-1] else x
         with torch.no_grad():
-            return foreseen(self.proxy.to(x.device), read.contiguous(memory_format=torch.channels_last), tuple(x.shape[2:]))
+            return foreseen(self.proxy.to(x.device), read.contiguous(memory_format=torch.channels_last), (x.shape[2], x.shape[3]))
 
     def _measured(self, x: Tensor) -> Measured:
         """The codec alone."""

@@ -78,6 +78,6 @@ def test_the_command_line_and_the_bench_spell_it(
 
 
 def test_every_learned_codec_has_one_set_of_weights_for_each_preset() -> None:
-    for info in (info for info in registry.all_codecs() if info.learned):
+    for info in (info for info in registry.all_codecs() if info.learned and info.name != "hevc-blocks"):  # its presets are x265's
         own = [card.preset for card in weights.cards() if card.codec == info.name and card.default]
         assert sorted(own, key=str) == sorted(info.presets or (None,), key=str), info.name

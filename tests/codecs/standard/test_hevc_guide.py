@@ -290,7 +290,7 @@ class TestFiles:
     @pytest.mark.parametrize(("size", "block"), [((2048, 1088), 16), ((2050, 1088), 32), ((4098, 64), 32)])
     def test_blocks_are_those_that_levels_allow(self, size, block):
         picture = Picture(np.ascontiguousarray(np.resize(PHOTO, (size[1], size[0], 3))))
-        assert hevc._X265(to_ycbcr(picture.samples, "420"), "ultrafast", None).block == block
+        assert hevc.X265(to_ycbcr(picture.samples, "420"), "ultrafast", None).block == block
         assert decode(encode("hevc", picture, 20, "ultrafast", guide=halves())).samples.shape == picture.samples.shape
 
     @pytest.mark.parametrize("name", CODECS)
@@ -334,19 +334,19 @@ class TestTheMapIsSeen:
 
     @pytest.mark.parametrize(("key", "value"), [("aq-mode", 0), ("aq-strength", 0)])
     def test_not_where_adaptive_quantisation_is_off(self, monkeypatch, key, value):
-        real = hevc._X265._options
+        real = hevc.X265._options
 
         def options(*arguments):
             found = real(*arguments)
             return found | {"x265-params": found["x265-params"] + f":{key}={value}"}
 
-        monkeypatch.setattr(hevc._X265, "_options", options)
+        monkeypatch.setattr(hevc.X265, "_options", options)
         with pytest.raises(BackendError, match="ignored the guide"):
             encode("hevc", photo(128, 128), guide=halves())
 
     def test_not_where_a_constant_qp_is_set(self, monkeypatch):
-        real = hevc._X265._options
-        monkeypatch.setattr(hevc._X265, "_options", lambda *a: {k: v for k, v in real(*a).items() if k != "crf"} | {"qp": "30"})
+        real = hevc.X265._options
+        monkeypatch.setattr(hevc.X265, "_options", lambda *a: {k: v for k, v in real(*a).items() if k != "crf"} | {"qp": "30"})
         with pytest.raises(BackendError, match="ignored the guide"):
             encode("hevc", photo(128, 128), guide=halves())
 

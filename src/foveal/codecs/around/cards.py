@@ -10,9 +10,9 @@ from typing import Literal, get_args
 from foveal.codecs.learned.weights import FOLDER, WeightsCard
 from foveal.errors import UnknownWeightsError
 
-Part = Literal["surrogate", "preprocess", "compact", "restore"]
+Part = Literal["surrogate", "preprocess", "compact", "restore", "upsample"]
 """surrogate: stands in for the codec where gradients are needed. preprocess: before it, for machines. compact: before it, to half the
-size. restore: behind it."""
+size. restore: behind it. upsample: behind it, for what was coded at half the size."""
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

@@ -28,6 +28,18 @@ class QualityScale(nn.Module):
         return x * scale[:, :, None, None]
 
 
+@final
+class AtLevel(nn.Module):
+    """A network that is told a level, at one of them, on single pictures."""
+
+    def __init__(self, net: nn.Module, level: float) -> None:
+        super().__init__()
+        self._net, self._level = net, torch.tensor([level])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._net(x, self._level)
+
+
 def level_of(quality: float) -> float:
     """Quality 1..100 as what networks are given, 0..1."""
     return (quality - 1) / 99

@@ -52,7 +52,6 @@ _LUMA: Final = (0.299, 0.587, 0.114)
 _KNOWN: Final = 1 + len(TASKS) + _SEEN
 
 
-@final
 @dataclass(frozen=True)
 class NppConfig:
     """Channels at 1/1, 1/2, 1/4 and 1/8, and the coarsest and finest quality that the network learns for.

@@ -27,7 +27,8 @@ from torch.func import functional_call  # pyright: ignore[reportPrivateImportUsa
 from torch.nn import functional
 
 from foveal.codecs.around.cards import AroundCard
-from foveal.codecs.around.conditioning import QualityScale, level_of
+from foveal.codecs.around.conditioning import AtLevel, QualityScale, level_of
+from foveal.codecs.around.residual import ResidualBlock, conv3x3, zeroed
 from foveal.codecs.learned.runtime import Reach, inference, ready, run_in_blocks
 from foveal.codecs.learned.weights import load_weights
 from foveal.errors import RecipeError
@@ -70,43 +71,18 @@ def doubled(x: Tensor) -> Tensor:
     return functional.interpolate(x, size, mode="bicubic", align_corners=False)
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1)
-
-
-def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(conv.weight)
-    assert conv.bias is not None
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
 @final
 class Compactor(nn.Module):
     """RGB ``(n, 3, height, width)`` in 0..1, of even sides, and ``level`` ``(n,)`` to half the sides."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first, self.second = _conv(3, channels), _conv(channels, channels, stride=2)
-        self.scale, self.third = QualityScale(channels), _zeroed(_conv(channels, 3))
+        self.first, self.second = conv3x3(3, channels), conv3x3(channels, channels, stride=2)
+        self.scale, self.third = QualityScale(channels), zeroed(conv3x3(channels, 3))
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         features = torch.relu(self.second(torch.relu(self.first(x - 0.5))))
         return halved(x) + self.third(self.scale(features, level))
-
-
-@final
-class _Block(nn.Module):
-    """Two convolutions beside the identity, with what is between them scaled by quality."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first, self.scale, self.second = _conv(channels, channels), QualityScale(channels), _conv(channels, channels)
-        with torch.no_grad():
-            self.second.weight.mul_(0.3)
-
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        return x + self.second(self.scale(torch.relu(self.first(x)), level))
 
 
 @final
@@ -116,9 +92,9 @@ class Restorer(nn.Module):
     def __init__(self, config: RestoreConfig) -> None:
         super().__init__()
         self.full = bool(config.full)
-        self.head = _conv(12 if config.full else 3, config.channels)
-        self.blocks = nn.ModuleList(_Block(config.channels) for _ in range(config.blocks))
-        self.tail = _zeroed(_conv(config.channels, 12))
+        self.head = conv3x3(12 if config.full else 3, config.channels)
+        self.blocks = nn.ModuleList(ResidualBlock(config.channels) for _ in range(config.blocks))
+        self.tail = zeroed(conv3x3(config.channels, 12))
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         features = self.head((functional.pixel_unshuffle(x, 2) if self.full else x) - 0.5)
@@ -155,18 +131,6 @@ class RestoreModel(nn.Module):
 
 
 @final
-class _AtLevel(nn.Module):
-    """A network at one quality, on single pictures."""
-
-    def __init__(self, net: nn.Module, level: float) -> None:
-        super().__init__()
-        self._net, self._level = net, torch.tensor([level])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._net(x, self._level)
-
-
-@final
 class RestoreNetworks:
     """The networks of a card, in use: samples in, samples out."""
 
@@ -195,7 +159,7 @@ class RestoreNetworks:
         with inference(threads):
             x = torch.from_numpy(samples).permute(2, 0, 1)[None].float() / 255  # pyright: ignore[reportUnknownMemberType]
             x = x.expand(-1, 3, -1, -1)
-            y = run_in_blocks(_AtLevel(net, level), x, reach, pixels_per_sample)[0]
+            y = run_in_blocks(AtLevel(net, level), x, reach, pixels_per_sample)[0]
             y = y.mean(0, keepdim=True) if samples.shape[2] == 1 else y
             return (y * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 

@@ -69,11 +69,9 @@ class HevcCodec(HevcStreamCodec):
     def _prepare(self, picture: Picture, settings: EncodeSettings) -> PreparedStill:
         flat = self._flat(picture)
         chroma: Chroma = "400" if flat.is_gray else settings.chroma or "420"
-        across, down = SHIFTS[chroma]
-        least = _LEAST_SIDE if max(flat.width, flat.height) <= _LONG_SIDE else _LEAST_BESIDE_LONG
-        samples = pad_to_multiple(flat.samples, 2 if across or down else 1, least=least)
+        samples = pad_to_multiple(flat.samples, 2 if any(SHIFTS[chroma]) else 1, least=_least_side(flat.height, flat.width))
         planes, size = self._planes(samples, chroma, 8), note_for(flat, samples)
-        x265, guide = _X265(planes, settings.preset or "slow", settings.threads, adaptive=settings.adaptive), settings.guide
+        x265, guide = X265(planes, settings.preset or "slow", settings.threads, adaptive=settings.adaptive), settings.guide
         even = np.zeros((1, 1))
         offsets = even if guide is None else block_offsets(guide, flat.width, flat.height, planes, x265.block)
 
@@ -88,9 +86,19 @@ class HevcCodec(HevcStreamCodec):
         return self._still(settings, encode)
 
 
+def padded_size(height: int, width: int, chroma: Chroma) -> tuple[int, int]:
+    """The height and width that a picture is padded to."""
+    multiple, least = 2 if any(SHIFTS[chroma]) else 1, _least_side(height, width)
+    return max(least, -(-height // multiple) * multiple), max(least, -(-width // multiple) * multiple)
+
+
+def _least_side(height: int, width: int) -> int:
+    return _LEAST_SIDE if max(width, height) <= _LONG_SIDE else _LEAST_BESIDE_LONG
+
+
 @final
-class _X265:
-    """The encoder, with a picture to code. ``block``: pixels a side of what has a QP of its own in a guided file."""
+class X265:
+    """The encoder, with a picture to code, padded to ``padded_size``. ``block``: pixels a side of what has a QP of its own in a guided file."""
 
     def __init__(self, planes: YCbCr, preset: str, threads: int | None, *, adaptive: bool = False) -> None:
         self._planes, self._preset, self._threads = planes, preset, threads

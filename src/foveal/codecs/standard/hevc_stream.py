@@ -29,9 +29,7 @@ class HevcStreamCodec(StillStreamCodec):
     @final
     def _head(self, stream: bytes) -> StreamHead:
         units = hevc_units(stream)
-        sets = b"".join(stream[unit.start : unit.end] for unit in units if unit.kind in _PARAMETER_SETS)
-        if not sets:
-            raise DamagedError("no parameter sets in the stream; it is damaged, or no HEVC")
+        sets = parameter_sets(stream, units)
         width, height, pixels = stream_size(self.kind.decoder, sets)
         return StreamHead(width, height, pixels.chroma, pixels.bit_depth, read_nal_note(units, _PREFIX_SEI))
 
@@ -39,6 +37,14 @@ class HevcStreamCodec(StillStreamCodec):
 def hevc_units(stream: bytes) -> list[Unit]:
     """The NAL units of a stream. Raises DamagedError if it has none."""
     return list(nal_units(stream, 0, 1, 63))
+
+
+def parameter_sets(stream: bytes, units: list[Unit]) -> bytes:
+    """The units that say what the picture is. Raises DamagedError: there are none."""
+    sets = b"".join(stream[unit.start : unit.end] for unit in units if unit.kind in _PARAMETER_SETS)
+    if not sets:
+        raise DamagedError("no parameter sets in the stream; it is damaged, or no HEVC")
+    return sets
 
 
 def with_hevc_note(stream: bytes, size: Size | None) -> bytes:
