@@ -263,6 +263,25 @@ def test_a_run_learns_and_ends_as_weights_that_ship(doubles: None, data: Path, t
     assert loss(shipped) < loss(subject.build()) - 0.02
 
 
+def test_the_semantic_branch_rests_until_its_turn(doubles: None, data: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, steps=4, model={**TINY.model, "semantic_from": 3}, warmup_steps=0)
+    subject = PreprocessSubject(config)
+    lessons, net = subject.read(data, 1), subject.build()
+    assert subject.rate_factor(net, "semantic.last.weight") < subject.rate_factor(net, "detail.last.weight") == 1
+    for step, learns in ((2, False), (3, True)):
+        net.zero_grad(set_to_none=True)
+        torch.nn.init.normal_(net.detail.last.weight, std=0.1)
+        subject.loss(net, net, lessons.batch(step), step).value.backward()
+        assert (net.semantic.last.weight.grad is not None) == learns
+        assert net.detail.first.weight.grad is not None
+    train(config, data, tmp_path / "run", minutes=5, log=lambda line: None)
+    card = export_run(config, tmp_path / "run", tmp_path / "out", Provenance("p", "some", "none", "recipes/p.toml"))
+    assert "semantic_from" not in card.config
+    assert card.reads == "proxy-2"  # type: ignore[attr-defined]
+    with pytest.raises(RecipeError, match="semantic_from = -1; 0 or more is needed"):
+        PreprocessSubject(dataclasses.replace(TINY, model={"semantic_from": -1}))
+
+
 def test_measuring_counts_every_crop_once() -> None:
     x = torch.rand(5, 3, 64, 64)
     reading = Green(ROOT).read(x, 64)
