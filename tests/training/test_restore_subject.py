@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from foveal.codecs.around import cards
 from foveal.codecs.around.compact import restoring
@@ -44,15 +43,6 @@ TINY = AroundConfig(
     data=DataConfig("*.png", held_out_every=3),
 )
 TINY_FULL = dataclasses.replace(TINY, part="restore")
-
-
-@pytest.fixture
-def photos(tmp_path: Path, photo: Picture) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(4):
-        Image.fromarray(np.roll(photo.samples, 40 * i, axis=0)[: 128 + i, :160]).save(folder / f"{i}.png")
-    return folder
 
 
 @pytest.mark.parametrize("name", ["compact-jpeg", "compact-hevc", "restore-jpeg", "restore-hevc"])

@@ -35,15 +35,6 @@ TINY = CodecConfig(
 )  # fmt: skip
 
 
-@pytest.fixture
-def photos(tmp_path: Path, photo: Picture) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(4):
-        Image.fromarray(np.roll(photo.samples, 40 * i, axis=0)[: 128 + i, :160]).save(folder / f"{i}.png")
-    return folder
-
-
 def test_the_shipped_recipe_is_read_and_names_every_key_it_uses() -> None:
     config = read_recipe(ROOT / "recipes" / "gdn.toml")
     assert config.codec == "gdn"

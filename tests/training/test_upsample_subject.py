@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from foveal.codecs.around import cards
 from foveal.codecs.around.blocks.resampling import doubled
@@ -34,15 +33,6 @@ TINY = AroundConfig(
     part="upsample", host="hevc", steps=4, batch=2, crop=64, warmup_steps=1, model=SIZES,
     data=DataConfig("*.png", held_out_every=3),
 )  # fmt: skip
-
-
-@pytest.fixture
-def photos(tmp_path: Path, photo: Picture) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(4):
-        Image.fromarray(np.roll(photo.samples, 40 * i, axis=0)[: 128 + i, :160]).save(folder / f"{i}.png")
-    return folder
 
 
 def test_the_recipe_that_ships_is_read_and_made_the_weights_that_ship() -> None:
