@@ -13,6 +13,7 @@ from PIL import Image
 from test_run import StepCodec
 
 import foveal.tasks.builtin
+from foveal.bench.around_variants import InNetworks, SteeredInNetworks
 from foveal.bench.coded_cache import CodedKey
 from foveal.bench.detector_boxes import BoxesCodec, blocks_inside
 from foveal.bench.guided_variants import Adaptive, ForMachine, InBoxes, LowPass
@@ -22,10 +23,13 @@ from foveal.bench.report import write_report
 from foveal.bench.rows import read_rows, select_latest, select_readings
 from foveal.bench.run import run_bench
 from foveal.bench.trip import settings_of
-from foveal.codecs.base import EncodeSettings
+from foveal.codecs.around.chain import Around
+from foveal.codecs.around.preprocess import preprocessing
+from foveal.codecs.base import DecodeSettings, EncodeSettings
 from foveal.codecs.guide import Guide
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import InputError, NetworkError, SettingsError
+from foveal.guidance.machine import MachineCodec
 from foveal.guidance.reader import TASKS, Machine
 from foveal.picture import Picture
 from foveal.tasks.base import Task
@@ -81,6 +85,9 @@ def reader(task=None, network_id="id-1"):
         ("hevc:boxes=Finder", InBoxes("Finder", 1.0), "hevc:boxes=Finder"),
         ("hevc:medium:boxes=yolo-x+1.5", InBoxes("yolo-x", 1.5), "hevc:medium:boxes=yolo-x+1.5"),
         ("hevc:boxes=onnx:/Some/Net_2.onnx", InBoxes("onnx:/Some/Net_2.onnx"), "hevc:boxes=Net_2"),
+        ("hevc:machine:npp", SteeredInNetworks(ForMachine(Machine()), InNetworks(Around("npp"))), "hevc:npp:machine"),
+        ("jpeg:npp=hevc:lowpass", SteeredInNetworks(LowPass(), InNetworks(Around("npp", "hevc"))), "jpeg:npp=hevc:lowpass"),
+        ("hevc:compact:boxes=a", SteeredInNetworks(InBoxes("a"), InNetworks(Around(restore="compact"))), "hevc:compact:boxes=a"),
         ("hevc:boxes=torch:a.b:Make+2", InBoxes("torch:a.b:Make", 2.0), "hevc:boxes=a.b:Make+2"),
     ],
 )
@@ -110,6 +117,10 @@ def test_a_variant_is_one_more_option(text, variant, label):
         ("hevc:boxes=a+9", "boxes with 9 octaves; above 0 and up to 8"),
         ("hevc:boxes=a+0", "boxes with 0 octaves"),
         ("hevc:aq:machine", "'machine' is not one more setting of hevc; .*variant machine.*, aq, boxes"),
+        ("hevc:npp:compact", "'compact' is not one more setting"),
+        ("hevc:npp:aq:machine", "'machine' is not one more setting"),
+        ("hevc:npp:aq:restored", "'restored' is not one more setting"),
+        ("hevc:npp:lowpass=0", "lowpass=0 changes nothing"),
         ("hevc:aq:boxes=a", "'boxes=a' is not one more setting"),
         ("gdn:444", r"once each: variant machine\[=WORD\+WORD\], lowpass\[=PIXELS\], boxes="),
     ],
@@ -263,6 +274,9 @@ def test_ids_change_with_all_that_a_variant_depends_on(monkeypatch):
     assert len({*first}) == 7
     assert ids(*variants) == first[:-1]
     assert ids(InBoxes("Finder"), network_id="id-2") != [first[5]]
+    between = InNetworks(Around("npp")), InNetworks(Around("npp", "jpeg"))
+    both = [SteeredInNetworks(variant, one) for variant in variants for one in between]
+    assert len({*ids(*variants, *between, *both)}) == 6 + 2 + 12
     finer = replace(Machine(), allocation=replace(Machine().allocation, focus=0.7))
     assert ids(ForMachine(finer)) != [first[0]]
 
@@ -270,9 +284,22 @@ def test_ids_change_with_all_that_a_variant_depends_on(monkeypatch):
 def test_only_the_adaptive_variant_changes_settings():
     for variant in (None, ForMachine(Machine()), LowPass(), InBoxes("a")):
         assert not settings_of(CodecRun("hevc", (50,), "444", variant=variant), 50, 1).adaptive
-    assert settings_of(CodecRun("hevc", (50,), "444", variant=Adaptive()), 50, 1) == EncodeSettings(
-        50, "444", threads=1, adaptive=True
-    )
+    for variant in (Adaptive(), SteeredInNetworks(Adaptive(), InNetworks(Around("npp")))):
+        assert settings_of(CodecRun("hevc", (50,), "444", variant=variant), 50, 1) == EncodeSettings(
+            50, "444", threads=1, adaptive=True
+        )
+
+
+def test_steered_in_networks_is_what_an_encode_with_both_is(photo):
+    pytest.importorskip("av")
+    picture = Picture(photo.samples[:96, :128])
+    variant = parse_codecs("hevc:machine:npp")[0].variant
+    codec = variant.open("hevc", (), 1).wrap(codec_by_name("hevc"))
+    data = codec.encode(picture, EncodeSettings(30, threads=1))
+    settings = EncodeSettings(30, threads=1)
+    assert data == MachineCodec(preprocessing(codec_by_name("hevc")), hold_rate=False).encode(picture, settings)
+    assert data != MachineCodec(codec_by_name("hevc"), hold_rate=False).encode(picture, settings)
+    assert codec.decode(data, settings=DecodeSettings(threads=1)).width == 128
 
 
 def test_kept_files_of_plain_codecs_have_the_names_that_they_had():

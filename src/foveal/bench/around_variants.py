@@ -9,7 +9,7 @@ from typing import final
 from foveal.bench.readers import Reader
 from foveal.bench.variant import Opened, Variant
 from foveal.codecs.around.chain import Around, Restore
-from foveal.codecs.base import CodecInfo
+from foveal.codecs.base import Codec, CodecInfo, EncodeSettings
 from foveal.errors import SettingsError
 
 
@@ -31,6 +31,36 @@ class InNetworks(Variant):
 
     def open(self, codec: str, readers: Sequence[Reader], threads: int | None) -> Opened:
         return Opened(self._id(self.around.weights_of(codec)), self.around.wrap)
+
+
+@final
+@dataclass(frozen=True)
+class SteeredInNetworks(Variant):
+    """A codec between networks, and steered besides, such as ``machine:npp``: as ``foveal encode`` does both, the picture is first
+    what ``steered`` makes of it, then what the network does.
+    """
+
+    steered: Variant
+    between: InNetworks
+
+    @property
+    def spelling(self) -> str:
+        return f"{self.between.spelling}:{self.steered.spelling}"
+
+    def check(self, info: CodecInfo, bands: int | None) -> None:
+        self.steered.check(info, bands)
+        self.between.check(info, bands)
+
+    def settings(self, plain: EncodeSettings) -> EncodeSettings:
+        return self.steered.settings(plain)
+
+    def open(self, codec: str, readers: Sequence[Reader], threads: int | None) -> Opened:
+        inner, outer = self.between.open(codec, readers, threads), self.steered.open(codec, readers, threads)
+
+        def wrap(plain: Codec) -> Codec:
+            return outer.wrap(inner.wrap(plain))
+
+        return Opened(f"{inner.id}-{outer.id}", wrap)
 
 
 def preprocessed_variant(value: str) -> Variant:

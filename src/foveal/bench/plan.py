@@ -8,7 +8,7 @@ from typing import Final
 
 from foveal.bench.readers import Reader
 from foveal.bench.variant import Variant
-from foveal.bench.variants import parse_variant, variants_of
+from foveal.bench.variants import parse_variant, together, variants_of
 from foveal.codecs.base import Chroma, CodecInfo
 from foveal.codecs.registry import all_codecs
 from foveal.errors import SettingsError, UnknownCodecError
@@ -101,7 +101,7 @@ def default_qualities(info: CodecInfo) -> tuple[float, ...]:
 def parse_codecs(text: str, qualities: tuple[float, ...] | None = None) -> tuple[CodecRun, ...]:
     """Reads ``frequency,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons;
     ``frequency:bands=1`` is a file cut after its first band. At most one more option is a variant (``foveal.bench.variants``):
-    ``hevc:machine``, ``hevc:lowpass=0.7``, ``hevc:aq`` or, after all others, ``hevc:boxes=yolox``.
+    ``hevc:machine``, ``hevc:lowpass=0.7``, ``hevc:aq`` or, after all others, ``hevc:boxes=yolox``; and one a network: ``hevc:machine:npp``.
 
     ``qualities`` None means each codec's ``default_qualities``.
 
@@ -123,7 +123,7 @@ def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
     chroma: Chroma | None = None
     preset: str | None = None
     bands: int | None = None
-    variant: Variant | None = None
+    variants: list[Variant] = []
     for option in options:
         if option in info.chroma and chroma is None:
             chroma = option
@@ -131,10 +131,11 @@ def _parse_one(item: str, qualities: tuple[float, ...] | None) -> CodecRun:
             preset = option
         elif option in _prefixes(info) and bands is None:
             bands = int(option.removeprefix("bands="))
-        elif variant is None and (variant := parse_variant(option)) is not None:
-            continue
+        elif (variant := parse_variant(option)) is not None and together([*variants, variant]) is not None:
+            variants.append(variant)
         else:
             raise SettingsError(f"{item!r}: {option!r} is not one more setting of {name}; {_choices(info)}")
+    variant = together(variants)
     if variant is not None:
         variant.check(info, bands)
     return CodecRun(name, default_qualities(info) if qualities is None else qualities, chroma, preset, bands, variant)

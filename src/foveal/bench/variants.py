@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from foveal.bench.around_variants import compact_variant, preprocessed_variant, restored_variant
+from foveal.bench.around_variants import InNetworks, SteeredInNetworks, compact_variant, preprocessed_variant, restored_variant
 from foveal.bench.guided_variants import adaptive_variant, boxes_variant, low_pass_variant, machine_variant
 from foveal.bench.variant import Variant
 from foveal.codecs.base import CodecInfo
@@ -42,3 +42,16 @@ def parse_variant(option: str) -> Variant | None:
     if equals and not value:
         raise SettingsError(f"{option} without a value; leave the = out, or give one")
     return kind(value)
+
+
+def together(variants: Sequence[Variant]) -> Variant | None:
+    """Variants that are asked for of one codec: none, one, or one by networks and one by another way. None: they do not go together, or there
+    are none.
+    """
+    networks = [variant for variant in variants if isinstance(variant, InNetworks)]
+    others = [variant for variant in variants if not isinstance(variant, InNetworks)]
+    if len(networks) > 1 or len(others) > 1:
+        return None
+    if networks and others:
+        return SteeredInNetworks(others[0], networks[0])
+    return next(iter(variants), None)
