@@ -35,7 +35,8 @@ def report_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, 
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("codec", "suffix", "restore"), [(*EVERY[0], "compact"), (*EVERY[0], "full"), (*EVERY[1], "compact")])
+@pytest.mark.parametrize("restore", ["compact", "full"])
+@pytest.mark.parametrize(("codec", "suffix"), EVERY)
 def test_at_low_rate_restoration_is_nearer_than_the_plain_codec(
     codec: str, suffix: str, restore: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
