@@ -19,15 +19,15 @@ from foveal.codecs.around.surrogate import Approximation
 from foveal.codecs.learned.weights import read_tensors
 from foveal.errors import MissingDependencyError, NetworkError, RecipeError, UnknownWeightsError
 from foveal.picture import Picture
-from foveal.training import preprocess_subject
+from foveal.training import middle, preprocess_subject
 from foveal.training.config import AroundConfig, DataConfig, read_recipe
 from foveal.training.export import Provenance, export_run
 from foveal.training.host import Host
 from foveal.training.loop import load_initial, train
+from foveal.training.middle import Middle, Passed
 from foveal.training.preprocess_curves import Curves, Measured, measure, saved
-from foveal.training.preprocess_subject import Middle, PreprocessLessons, PreprocessSubject
+from foveal.training.preprocess_subject import PreprocessLessons, PreprocessSubject
 from foveal.training.preprocess_task import PARTS, Readers, Reading, Spread, losses, sides_of
-from foveal.training.straight_through import Passed
 from foveal.training.subjects import subject_of
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +61,8 @@ class Green:
 
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preprocess_subject, "card_for", lambda part, host: (part, host))
-    monkeypatch.setattr(preprocess_subject, "load_surrogate", lambda card: Double())
+    monkeypatch.setattr(middle, "card_for", lambda part, host: (part, host))
+    monkeypatch.setattr(middle, "load_surrogate", lambda card: Double())
     monkeypatch.setattr(preprocess_subject, "Readers", Green)
     monkeypatch.setattr(preprocess_subject, "_CALIBRATED", 6)
 
@@ -320,6 +320,6 @@ def test_runs_that_cannot_be_are_named(doubles: None, data: Path, monkeypatch: p
     def none(part: str, host: str) -> None:
         raise UnknownWeightsError(f"no {part} network for {host}")
 
-    monkeypatch.setattr(preprocess_subject, "card_for", none)
+    monkeypatch.setattr(middle, "card_for", none)
     with pytest.raises(UnknownWeightsError, match="no surrogate network for jpeg"):
         PreprocessSubject(TINY).read(data, 1)

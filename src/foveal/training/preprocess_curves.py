@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from foveal.codecs.around.conditioning import level_of
+from foveal.training.middle import Passed
 from foveal.training.preprocess_task import Reading, Spread, losses
-from foveal.training.straight_through import Passed
 
 Values = npt.NDArray[np.float64]
 Code = Callable[[Tensor, float], Passed]

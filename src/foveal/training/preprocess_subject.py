@@ -17,22 +17,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveal.codecs.around.cards import AroundCard, card_for
+from foveal.codecs.around.cards import AroundCard
 from foveal.codecs.around.conditioning import level_of
 from foveal.codecs.around.npp import Npp, NppConfig
-from foveal.codecs.around.surrogate import STRIDE, Surrogate, load_surrogate
+from foveal.codecs.around.surrogate import STRIDE
 from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
-from foveal.errors import MissingDependencyError, RecipeError
+from foveal.errors import RecipeError
 from foveal.tasks.builtin import GUIDING
 from foveal.tasks.proxy.reading import foreseen, shipped_proxy
 from foveal.tasks.residual import shortened
 from foveal.training.config import AroundConfig
 from foveal.training.data import Pixels, RandomCrops, load_photos
-from foveal.training.host import Host
+from foveal.training.middle import Middle, Passed
 from foveal.training.preprocess_curves import Curves, Measured, Values, measure, saved
 from foveal.training.preprocess_task import PARTS, Readers, Spread, losses, sides_of
-from foveal.training.straight_through import Passed, code_through
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 NETWORKS: Final = "networks"
@@ -74,42 +73,6 @@ class Shown:
     pixels: Pixels
     qualities: Sequence[float]
     side: int
-
-
-@final
-class Middle:
-    """A standard codec between the network and those who read: itself forward, its surrogate backward; the surrogate alone where
-    the codec cannot be run, as on a machine without PyAV.
-
-    Raises:
-        RecipeError: networks cannot be trained around this codec. UnknownWeightsError: it has no surrogate.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.host = Host(name)
-        self.surrogate: Surrogate = load_surrogate(card_for("surrogate", name))
-        try:
-            self.host.code(np.full((STRIDE, STRIDE, 3), 128, np.uint8), 50)
-            self.runs = True
-        except MissingDependencyError:
-            self.runs = False
-
-    def code(self, x: Tensor, quality: float) -> Passed:
-        """Crops at one quality, without gradients."""
-        qualities = [quality] * len(x)
-        return code_through(self.host, x, qualities) if self.runs else self.through(x, qualities)
-
-    def through(self, x: Tensor, qualities: Sequence[float]) -> Passed:
-        """Crops ``(n, 3, crop, crop)`` in 0..1, each at its quality. Gradients of the bits are scaled to the real number, so that what
-        the surrogate is wrong by on the whole does no harm.
-        """
-        surrogate = self.surrogate.to(x.device)
-        told = surrogate(x, torch.tensor([level_of(quality) for quality in qualities], device=x.device))
-        if not self.runs:
-            return Passed(told.picture.clamp(0, 1), told.bits)
-        real = code_through(self.host, x, list(qualities))
-        bits = real.bits * told.bits / told.bits.detach().clamp_min(1)
-        return Passed(told.picture + (real.decoded - told.picture).detach(), bits)
 
 
 @final

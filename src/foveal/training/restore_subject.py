@@ -2,8 +2,8 @@
 
 In turns, as Jiang et al. 2017 (arXiv 1708.00838) train: for ``restore_steps`` the network behind the codec learns on what the codec
 makes of pictures that the other one halved; then for ``compact_steps`` the one before it learns through the first, which rests. Theirs
-learns with the codec left out, so nothing keeps it from detail that is dear to code. Here the codec stays in (``straight_through``),
-and its bits count, by the slope that the curve of rate and squared error has at each quality when interpolation alone restores.
+learns with the codec left out, so nothing keeps it from detail that is dear to code. Here the codec stays in, with
+gradients through its surrogate, and its bits count, by the slope that the curve of rate and squared error has at each quality when interpolation alone restores.
 
 Each crop's loss is divided by the square root of the error that interpolation alone would leave, so that no quality drowns the others.
 """
@@ -23,13 +23,13 @@ from foveal.codecs.around.cards import AroundCard, Part
 from foveal.codecs.around.conditioning import level_of
 from foveal.codecs.around.note import NOTED_HOSTS
 from foveal.codecs.around.restoration import RestoreConfig, RestoreModel, Turn, doubled
+from foveal.codecs.around.surrogate import STRIDE
 from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.training.config import AroundConfig
 from foveal.training.data import Pixels, RandomCrops, load_photos
-from foveal.training.host import Host
-from foveal.training.straight_through import SIDES, Passed, code_through, straight
+from foveal.training.middle import Middle, Passed, code_through
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 _MEASURED = 8  # photographs at most
@@ -42,15 +42,12 @@ _LEAST_ERROR = 1e-4  # 40 dB; what is nearer than that counts no more
 class RestoreLearning(RestoreConfig):
     """The sizes, and how they learn.
 
-    restore_steps, compact_steps: how long each turn is. coarse_step, fine_step: the host's quantiser at quality 1 and 100, in units of
-    8-bit samples. coarse_slope, fine_slope: how much squared error, of samples in 0..1, a bit a pixel is worth there. Both go by equal
-    factors between.
+    restore_steps, compact_steps: how long each turn is. coarse_slope, fine_slope: how much squared error, of samples in 0..1, a bit a pixel
+    is worth at quality 1 and 100; it goes by equal factors between.
     """
 
     restore_steps: int = 1200
     compact_steps: int = 400
-    coarse_step: float = 290.0
-    fine_step: float = 5.5
     coarse_slope: float = 0.034
     fine_slope: float = 0.00063
 
@@ -58,10 +55,9 @@ class RestoreLearning(RestoreConfig):
         super().__post_init__()
         if self.restore_steps < 1 or self.compact_steps < 0:
             raise RecipeError(f"turns of {self.restore_steps} and {self.compact_steps} steps; 1 or more and 0 or more are needed")
-        if not (self.coarse_step >= self.fine_step > 0 and self.coarse_slope >= self.fine_slope > 0):
+        if not self.coarse_slope >= self.fine_slope > 0:
             raise RecipeError(
-                f"steps {self.coarse_step:g} to {self.fine_step:g}, slopes {self.coarse_slope:g} to {self.fine_slope:g}; "
-                "all above 0 are needed, the coarse ones not below the fine ones"
+                f"slopes {self.coarse_slope:g} to {self.fine_slope:g}; above 0 are needed, the coarse one not below the fine one"
             )
 
     def turn(self, step: int) -> Turn:
@@ -69,17 +65,9 @@ class RestoreLearning(RestoreConfig):
         resting = self.full or step % (self.restore_steps + self.compact_steps) < self.restore_steps
         return "restore" if resting else "compact"
 
-    def quantiser(self, level: Tensor) -> Tensor:
-        """The host's step, in units of 0..1, at levels 0..1."""
-        return _between(self.coarse_step, self.fine_step, level) / 255
-
     def slope(self, level: Tensor) -> Tensor:
         """What a bit a pixel is worth, at levels 0..1."""
-        return _between(self.coarse_slope, self.fine_slope, level)
-
-
-def _between(coarse: float, fine: float, level: Tensor) -> Tensor:
-    return coarse * torch.exp(level * math.log(fine / coarse))
+        return self.coarse_slope * torch.exp(level * math.log(self.fine_slope / self.coarse_slope))
 
 
 @final
@@ -95,10 +83,10 @@ class Drawn:
 class RestoreLessons(Lessons[Drawn]):
     """Random crops of photographs, and whole qualities for them, one out of each n-th of the range for n crops."""
 
-    def __init__(self, data: Path, config: AroundConfig, learning: RestoreLearning, host: Host, seed: int) -> None:
+    def __init__(self, data: Path, config: AroundConfig, learning: RestoreLearning, middle: Middle, seed: int) -> None:
         photos, held_out = load_photos(data, config.data, least_side=config.crop)
         self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
-        self._held_out, self._learning, self._host = held_out[-_MEASURED:], learning, host
+        self._held_out, self._learning, self._host = held_out[-_MEASURED:], learning, middle.host
         self._batch, self._seed = config.batch, seed
         self.summary = f"{len(photos)} photographs, {len(held_out)} held out"
 
@@ -148,26 +136,30 @@ class RestoreSubject(Subject[AroundConfig, Drawn]):
             raise RecipeError(f"part = {config.part!r} with full = {self._learning.full}; leave full out, the part says it")
         if config.host not in NOTED_HOSTS:
             raise RecipeError(f"host = {config.host!r}; its files have no place for a note: {', '.join(NOTED_HOSTS)} do")
-        if config.crop % (2 * SIDES):
-            raise RecipeError(f"crop = {config.crop}; a multiple of {2 * SIDES} is needed")
-        self._host = Host(config.host)
+        coded = 1 if self._learning.full else 2
+        if config.crop % (coded * STRIDE):
+            raise RecipeError(f"crop = {config.crop}; a multiple of {coded * STRIDE} is needed")
+        self._middle = Middle(config.host)
 
     def build(self) -> RestoreModel:
         return RestoreModel(self._learning)
 
     def read(self, data: Path, seed: int) -> RestoreLessons:
-        return RestoreLessons(data, self.config, self._learning, self._host, seed)
+        return RestoreLessons(data, self.config, self._learning, self._middle, seed)
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Drawn, step: int) -> Loss:
         device, turn = device_of(model), self._learning.turn(step)
         x = torch.from_numpy(batch.crops).to(device).permute(0, 3, 1, 2).float() / 255
         x = x.contiguous(memory_format=torch.channels_last)
         level = torch.tensor([level_of(quality) for quality in batch.qualities], device=device)
-        quantiser, passed = self._learning.quantiser(level), list[Passed]()
+        passed = list[Passed]()
 
         def through(compacted: Tensor) -> Tensor:
-            real = code_through(self._host, compacted, batch.qualities)
-            passed.append(straight(compacted.float(), real, quantiser) if turn == "compact" else real)
+            compacted, middle = compacted.float(), self._middle
+            learns = turn == "compact"
+            passed.append(
+                middle.through(compacted, batch.qualities) if learns else code_through(middle.host, compacted, batch.qualities)
+            )
             return passed[0].decoded
 
         with self.mixed(device):
