@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PREPROCESSORS: Final = ("npp",)
 """The networks that may be named."""
 _KIN: Final[Mapping[str, str]] = {
-    "webp": "hevc", "avif": "hevc", "av1": "hevc", "kvazaar": "hevc", "jpeg2000": "jpeg", "jxl": "jpeg",
+    "webp": "hevc", "avif": "hevc", "av1": "hevc", "kvazaar": "hevc", "vvc": "hevc", "jpeg2000": "jpeg", "jxl": "jpeg",
 }  # fmt: skip
 """Whose network a codec gets that has none of its own: those that predict blocks from their neighbours that of HEVC, those that
 transform what is there that of JPEG."""
