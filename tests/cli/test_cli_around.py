@@ -63,6 +63,9 @@ def test_other_programs_open_the_compact_picture(capsys: pytest.CaptureFixture[s
         assert image.size == (121, 80)
     about = report_of(capsys, "info", "b.jpg")
     assert (about["width"], about["height"], about["codec"]) == (241, 159, "jpeg")
+    assert about["restored_from"] == [121, 80]
+    assert main(["info", "b.jpg"]) == 0
+    assert "restored from  121x80" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("side", [1, 2, 15, 17])
@@ -81,7 +84,7 @@ def test_pictures_smaller_than_what_networks_read(side: int, asked: dict[str, st
         (["--codec", "frequency", "--preprocess", "npp"], "frequency is learned"),
         (["--codec", "jpeg", "--preprocess", "npp", "--restore", "full"], "for machines"),
         (["--codec", "jpeg", "--preprocess", "npp:png"], "no preprocess network for png"),
-        (["--codec", "jpeg", "--preprocess", "blur"], "npp is allowed"),
+        (["--codec", "jpeg", "--preprocess", "blur"], "npp or npp:CODEC is allowed"),
         (["--codec", "jpeg", "--restore", "double"], "compact or full"),
     ],
 )

@@ -94,8 +94,12 @@ def test_a_mistaken_bench_does_not_begin(
 
 
 def test_the_default_anchor_and_published_curves(tmp_path: Path) -> None:
-    assert choose_anchor(parse_codecs("webp,jpeg")) == "jpeg"
-    assert choose_anchor(parse_codecs("webp,jpeg:444")) == "webp"
+    assert choose_anchor(None, parse_codecs("webp,jpeg")) == "jpeg"
+    assert choose_anchor(None, parse_codecs("webp,jpeg:444")) == "webp"
+    runs = parse_codecs("hevc:machine:npp,jpeg,jpeg:lowpass=0.7")
+    assert choose_anchor("hevc:machine:npp", runs) == runs[0].label == "hevc:npp:machine"
+    assert choose_anchor("jpeg:lowpass=0.70", runs) == runs[2].label
+    assert choose_anchor("published:frequency", runs) == "published:frequency"
     for name in ("b.json", "a.json", "c.txt"):
         (tmp_path / name).write_text("{}")
     assert published_files([tmp_path, tmp_path / "c.txt"]) == (tmp_path / "a.json", tmp_path / "b.json", tmp_path / "c.txt")

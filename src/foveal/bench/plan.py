@@ -8,7 +8,7 @@ from typing import Final
 
 from foveal.bench.readers import Reader
 from foveal.bench.variant import Variant
-from foveal.bench.variants import parse_variant, together, variants_of
+from foveal.bench.variants import networks_of, parse_variant, together, variants_of
 from foveal.codecs.base import Chroma, CodecInfo
 from foveal.codecs.registry import all_codecs
 from foveal.errors import SettingsError, UnknownCodecError
@@ -146,5 +146,11 @@ def _prefixes(info: CodecInfo) -> tuple[str, ...]:
 
 
 def _choices(info: CodecInfo) -> str:
-    kinds = (("chroma", info.chroma), ("preset", info.presets), ("prefix", _prefixes(info)), ("variant", variants_of(info)))
+    kinds = (
+        ("chroma", info.chroma),
+        ("preset", info.presets),
+        ("prefix", _prefixes(info)),
+        ("variant", variants_of(info)),
+        ("network", networks_of(info)),
+    )
     return "once each: " + "; ".join(f"{kind} {', '.join(values)}" for kind, values in kinds if values)

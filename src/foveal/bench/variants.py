@@ -8,6 +8,7 @@ from typing import Final
 from foveal.bench.around_variants import InNetworks, SteeredInNetworks, compact_variant, preprocessed_variant, restored_variant
 from foveal.bench.guided_variants import adaptive_variant, boxes_variant, low_pass_variant, machine_variant
 from foveal.bench.variant import Variant
+from foveal.codecs.around.note import NOTED_HOSTS
 from foveal.codecs.base import CodecInfo
 from foveal.errors import SettingsError
 
@@ -23,10 +24,16 @@ _KINDS: Final[Mapping[str, Callable[[str], Variant]]] = {
 
 
 def variants_of(info: CodecInfo) -> tuple[str, ...]:
-    """What a codec may be asked for, for messages."""
+    """What a codec may be asked for beside networks around it, for messages."""
     own = ("aq",) if info.adaptive else ()
-    around = () if info.learned else ("npp[=CODEC]", "compact", "restored")
-    return ("machine[=WORD+WORD]", "lowpass[=PIXELS]", *own, "boxes=DETECTOR[+OCTAVES]", *around)
+    return ("machine[=WORD+WORD]", "lowpass[=PIXELS]", *own, "boxes=DETECTOR[+OCTAVES]")
+
+
+def networks_of(info: CodecInfo) -> tuple[str, ...]:
+    """The networks around it that a codec may be asked for, for messages."""
+    if info.learned:
+        return ()
+    return ("npp[=CODEC]", "compact", "restored") if info.name in NOTED_HOSTS else ("npp[=CODEC]",)
 
 
 def parse_variant(option: str) -> Variant | None:

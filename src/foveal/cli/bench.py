@@ -105,7 +105,7 @@ def bench(
     with row_progress() as on_row:
         done = run_bench(plan, on_row)
     files = [done.path, *(folder / "rows.jsonl" for folder in also or ())]
-    report = write_report(files, out, draws=draws, anchor=anchor or choose_anchor(runs), published=curves, measured=measured)
+    report = write_report(files, out, draws=draws, anchor=choose_anchor(anchor, runs), published=curves, measured=measured)
     print(bench_json(done, report) if as_json else bench_lines(done, report))
     for line in failed_lines(done.failed):
         print(f"error: {line}", file=sys.stderr)

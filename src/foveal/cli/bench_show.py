@@ -9,13 +9,13 @@ from pathlib import Path
 
 from foveal.bench.accuracy import Estimate
 from foveal.bench.failures import failures_of
-from foveal.bench.plan import CodecRun
+from foveal.bench.plan import CodecRun, parse_codecs
 from foveal.bench.readings import Reading
 from foveal.bench.report import Report
 from foveal.bench.rows import Row
 from foveal.bench.run import OnRow, RunSummary
 from foveal.cli.show import json_line
-from foveal.errors import InputError
+from foveal.errors import InputError, SettingsError, UnknownCodecError
 from foveal.tasks.wording import counted
 
 
@@ -61,8 +61,13 @@ class BenchReport:
     accuracy: tuple[AccuracyFigure, ...]
 
 
-def choose_anchor(runs: Sequence[CodecRun]) -> str:
-    """``jpeg`` if it is among the codecs, else the first of them."""
+def choose_anchor(asked: str | None, runs: Sequence[CodecRun]) -> str:
+    """The label of the codec that is asked for in any spelling; else ``jpeg`` if it is among the codecs, else the first of them."""
+    if asked is not None:
+        try:
+            return parse_codecs(asked)[0].label
+        except (SettingsError, UnknownCodecError):
+            return asked  # a published or a measured curve, or none
     labels = [run.label for run in runs]
     return "jpeg" if "jpeg" in labels else labels[0]
 

@@ -137,7 +137,8 @@ class FileInfo:
     file, such as ``quality 40``.
     tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
     missing_units: how many a cut file lacks of the units (one a band and tile) that it announces; cut_bytes: what it holds of
-    a chunk that was cut; decodable: False if it was cut before all of its first band was there.
+    a chunk that was cut; decodable: False if it was cut before all of its first band was there. restored_from: width and height of the
+    coded picture, where a network restores it when it is decoded.
     """
 
     codec: str
@@ -159,6 +160,7 @@ class FileInfo:
     missing_units: int = 0
     cut_bytes: int = 0
     decodable: bool = True
+    restored_from: tuple[int, int] | None = None
 
     @property
     def whole_bands(self) -> int:

@@ -19,10 +19,12 @@ def test_what_is_asked_for_is_read() -> None:
 @pytest.mark.parametrize(
     ("preprocess", "restore", "words"),
     [
-        ("sharpen", None, "preprocess = 'sharpen'; npp is allowed"),
+        ("sharpen", None, "preprocess = 'sharpen'; npp or npp:CODEC is allowed"),
         ("", None, "preprocess = ''"),
         (":hevc", None, "preprocess = ''"),
         ("npp:", None, "preprocess = 'npp:'"),
+        (True, None, "preprocess = True; a word"),
+        (b"npp", None, "preprocess = b'npp'; a word"),
         (None, "half", "restore = 'half'; compact or full is allowed"),
         (None, "", "restore = ''"),
         ("npp", "full", "which is for machines, and a restoration, which is for people"),

@@ -200,7 +200,7 @@ def test_wrong_notes_are_refused_by_name(photo: Picture) -> None:
         read(RestoreNote(True, 96, 64, 5000, other))
     with pytest.raises(UnknownWeightsError, match="01020304"):
         read(RestoreNote(True, 96, 64, 5000, b"\1\2\3\4"))
-    with pytest.raises(UnknownWeightsError, match="restore network"):
+    with pytest.raises(UnknownWeightsError, match="as a restore network, but that is a compact network for jpeg"):
         read(RestoreNote(False, 48, 32, 5000, own))
     with pytest.raises(LimitError):
         read(RestoreNote(True, 96, 64, 5000, own), Limits(pixels=4000))

@@ -276,7 +276,7 @@ def test_a_foreign_network_is_asked_at_equal_bits(
 def test_every_standard_codec_has_its_place_in_the_table() -> None:
     standard = {info.name for info in all_codecs() if not info.learned}
     assert set(preprocess._QUALITY_AT) == standard
-    assert set(preprocess._KIN) < standard
+    assert {preprocess.host_of(name) for name in standard} == {*preprocess._OWN}
     for at in preprocess._QUALITY_AT.values():
         assert len(at) == len(preprocess._AT_BPP)
         assert all(a < b for a, b in itertools.pairwise(at))

@@ -100,6 +100,14 @@ def test_filters_keep_what_is_flat() -> None:
     assert torch.allclose(doubled(flat), torch.full((1, 3, 16, 12), 0.3), atol=1e-6)
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 2), (2, 64), (8, 2), (2, 2), (6, 4)])
+def test_halving_is_the_same_lying_and_standing(height: int, width: int) -> None:
+    x = torch.linspace(0, 1, height * width).reshape(1, 1, height, width).repeat(1, 3, 1, 1)
+    lying = halved(x.transpose(2, 3).contiguous()).transpose(2, 3)
+    assert torch.allclose(halved(x), lying, atol=1e-6)
+    assert (halved(x).diff(dim=2) > 0).all()
+
+
 @pytest.mark.parametrize("wrong", [{"channels": 0}, {"full": 2}, {"coarsest": 60, "finest": 50}, {"finest": 101}])
 def test_wrong_sizes_are_named(wrong: dict[str, int]) -> None:
     with pytest.raises(RecipeError):

@@ -47,7 +47,7 @@ def card_for(part: Part, host: str) -> AroundCard:
         if card.part == part and card.host == host and card.default:
             return card
     have = ", ".join(card.host for card in around_cards() if card.part == part and card.default) or "none"
-    raise UnknownWeightsError(f"no {part} network for {host}; there is one for: {have}; `foveal train` makes others")
+    raise UnknownWeightsError(f"no {part} network for {host}; there is one for: {have}")
 
 
 def card_named(part: Part, weights_id: bytes) -> AroundCard:
@@ -59,6 +59,11 @@ def card_named(part: Part, weights_id: bytes) -> AroundCard:
     for card in around_cards():
         if card.part == part and card.id == weights_id.hex():
             return card
+    for card in around_cards():
+        if card.id == weights_id.hex():
+            raise UnknownWeightsError(
+                f"the file asks for {card.id} as a {part} network, but that is a {card.part} network for {card.host}; the file is damaged"
+            )
     have = ", ".join(f"{card.id} ({card.host})" for card in around_cards() if card.part == part) or "none"
     raise UnknownWeightsError(
         f"the file asks for the {part} network {weights_id.hex()}; here are {have}; the version of foveal that wrote it has it"

@@ -79,13 +79,15 @@ class RestoringCodec(WrappedCodec):
         return replace(coded, samples=networks.restored(coded.samples, note.quality, note.width, note.height, settings.threads))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        """As ``Codec.describe``, with the true size and the id of the weights; they need not be here."""
+        """As ``Codec.describe``, with the true size, the coded one and the id of the weights; they need not be here."""
         found = self._codec.describe(data, limits)
         if (note := read_note(self.info.name, data)) is None:
             return found
         limits.check_size(note.width, note.height)
         note.check_fits(found.width, found.height)
-        return replace(found, width=note.width, height=note.height, weights=note.weights.hex())
+        return replace(
+            found, width=note.width, height=note.height, weights=note.weights.hex(), restored_from=(found.width, found.height)
+        )
 
 
 def _networks_of(note: RestoreNote, host: str) -> RestoreNetworks:

@@ -20,11 +20,9 @@ if TYPE_CHECKING:
 
 PREPROCESSORS: Final = ("npp",)
 """The networks that may be named."""
-_KIN: Final[Mapping[str, str]] = {
-    "webp": "hevc", "avif": "hevc", "av1": "hevc", "kvazaar": "hevc", "vvc": "hevc", "jpeg2000": "jpeg", "jxl": "jpeg",
-}  # fmt: skip
-"""Whose network a codec gets that has none of its own: those that predict blocks from their neighbours that of HEVC, those that
-transform what is there that of JPEG."""
+_OWN: Final = ("jpeg", "hevc")
+_FOR_OTHERS: Final = "hevc"
+"""Codecs with a network of their own, and whose network all others get: it carries over to most, JPEG's to none (docs/results/around-codec.md)."""
 _AT_BPP: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 _QUALITY_AT: Final[Mapping[str, tuple[float, ...]]] = {
     "jpeg": (5.7, 10.6, 21.5, 53.3, 85.0),
@@ -45,7 +43,7 @@ _KEPT: Final = 3  # prepared pictures; a search goes back to none but the last o
 def preprocessing(codec: Codec, name: str = "npp", trained_for: str | None = None) -> Codec:
     """A codec whose pictures the network ``name`` prepares for machines, at the quality that is asked for.
 
-    trained_for: the codec whose network it is; None for its own, or that of its nearest kin. A foreign network is asked for the quality at which
+    trained_for: the codec whose network it is; None for its own, or that of HEVC where it has none. A foreign network is asked for the quality at which
     its own codec's files take as many bits, so far as eight photographs say (``_QUALITY_AT``).
 
     Raises:
@@ -68,8 +66,8 @@ def preprocessing(codec: Codec, name: str = "npp", trained_for: str | None = Non
 
 
 def host_of(codec: str, trained_for: str | None = None) -> str:
-    """The codec whose network ``codec`` gets: ``trained_for`` if that is told, else its own or that of its nearest kin."""
-    return trained_for or _KIN.get(codec, codec)
+    """The codec whose network ``codec`` gets: ``trained_for`` if that is told, else its own or that of HEVC."""
+    return trained_for or (codec if codec in _OWN else _FOR_OTHERS)
 
 
 def alike(quality: float, codec: str, other: str) -> float:

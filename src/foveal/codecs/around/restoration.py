@@ -61,6 +61,12 @@ class RestoreConfig:
 
 def halved(x: Tensor) -> Tensor:
     """``(n, c, height, width)`` of even sides to half of each, by a cubic filter as wide as what it takes off."""
+    if x.shape[3] == 2:  # torch reads the wrong rows where what comes out is a single column (seen in 2.13)
+        return _halved(x.transpose(2, 3).contiguous()).transpose(2, 3)
+    return _halved(x)
+
+
+def _halved(x: Tensor) -> Tensor:
     size = x.shape[2] // 2, x.shape[3] // 2
     return functional.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
 
