@@ -21,7 +21,8 @@
     ├── NetworkError           a task network that cannot be loaded, fails, or is not what its record says
     ├── LabelError             labels that are wrong, or that do not belong to the picture or the network
     ├── CurveError             rate-distortion curves that cannot be compared
-    └── RecipeError            a training recipe or its data is wrong
+    ├── RecipeError            a training recipe or its data is wrong
+    └── TheoryError            a source, a grid or an operating point that rate-distortion-classification is not defined for
 
 ``decode`` and ``info`` raise nothing else, whatever the bytes.
 """
@@ -107,6 +108,10 @@ class CurveError(FovealError):
 
 class RecipeError(FovealError):
     """A training recipe or its data is wrong."""
+
+
+class TheoryError(FovealError):
+    """A source, a grid or an operating point that rate-distortion-classification is not defined for."""
 
 
 class PrecisionWarning(UserWarning):

@@ -1,0 +1,52 @@
+"""The closed form for a Gaussian source under the entropy definition (docs/theory.md has the derivation)."""
+
+from __future__ import annotations
+
+import math
+
+from foveal.errors import TheoryError
+from foveal.theory.sources import probability
+
+
+def gaussian_label_entropy(sigma: float = 1.0) -> float:
+    """The differential entropy of a Gaussian with standard deviation ``sigma``, in bits. Raises TheoryError: sigma not above 0."""
+    return 0.5 * math.log2(2 * math.pi * math.e * _above_zero(sigma, "sigma") ** 2)
+
+
+def gaussian_entropy_rate(sigma: float, rho: float, distortion: float, equivocation: float, *, label_sigma: float = 1.0) -> float:
+    """R(D, C) of the entropy definition in bits: E[(X - X̂)²] <= D and h(S|X̂) <= C, S and X jointly Gaussian with correlation rho.
+
+    C is a differential entropy in bits, and may be negative. R = max(½ log2(σ²/D), -½ log2(1 - (1 - 2^(-2(h(S) - C)))/ρ²), 0);
+    inf for D <= 0, and for C <= h(S) + ½ log2(1 - ρ²), which no rate reaches.
+
+    Raises:
+        TheoryError: sigma or label_sigma not above 0, rho outside -1..1, or a NaN.
+
+    Reference: arXiv 2405.04144; the converse is the entropy power inequality.
+    """
+    variance = _above_zero(sigma, "sigma") ** 2
+    rho = probability(rho, "rho", least=-1.0)
+    known = gaussian_label_entropy(label_sigma) - equivocation
+    if math.isnan(distortion) or math.isnan(known):
+        raise TheoryError(f"distortion {distortion}, equivocation {equivocation}; numbers are needed")
+    if distortion <= 0:
+        return math.inf
+    rates = [0.0, 0.5 * math.log2(variance / distortion) if distortion < math.inf else 0.0]
+    if known > 0:
+        left = rho * rho - 1 + 2.0 ** (-2 * known)
+        if left <= 0:
+            return math.inf
+        rates.append(-0.5 * math.log2(left / (rho * rho)))
+    return max(rates)
+
+
+def gaussian_least_entropy(rho: float, *, label_sigma: float = 1.0) -> float:
+    """h(S|X) in bits, which C must be above; -inf where the label is a function of X."""
+    rho = probability(rho, "rho", least=-1.0)
+    return gaussian_label_entropy(label_sigma) + (0.5 * math.log2(1 - rho * rho) if rho * rho < 1 else -math.inf)
+
+
+def _above_zero(value: float, what: str) -> float:
+    if not 0 < value < math.inf:
+        raise TheoryError(f"{what} = {value}; a number above 0 is needed")
+    return value

@@ -1,0 +1,63 @@
+"""Sources to study: binary, Gaussian on a lattice, random."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from foveal.errors import TheoryError
+from foveal.theory.normal import normal_cdf
+from foveal.theory.source import Source, one_hot
+
+
+def probability(value: float, what: str, *, least: float = 0.0, most: float = 1.0) -> float:
+    """``value`` if it is in least..most. Raises TheoryError: it is not, or is a NaN."""
+    if not least <= value <= most:
+        raise TheoryError(f"{what} = {value}; a number of {least:g}..{most:g} is needed")
+    return float(value)
+
+
+def bernoulli(p: float = 0.5, flips: tuple[float, float] = (0.1, 0.1)) -> Source:
+    """X = 1 with probability p; the label S is X, but other than X with probability flips[X]; Hamming distortion; c0(x̂) = x̂.
+
+    Raises:
+        TheoryError: a probability outside 0..1.
+    """
+    p = probability(p, "p")
+    zero, one = (probability(flip, f"flips[{i}]") for i, flip in enumerate(flips))
+    labels = np.array([[1 - zero, zero], [one, 1 - one]])
+    return Source(np.array([1 - p, p]), labels, 1 - np.eye(2), np.eye(2), f"Bernoulli({p:g}), flips {zero:g}, {one:g}")
+
+
+def gaussian_lattice(symbols: int = 64, sigma: float = 1.0, rho: float = 0.9, reach: float = 4.0) -> Source:
+    """A Gaussian X on an even lattice of -reach..reach standard deviations, with the label S = [T >= 0] and c0(x̂) = [x̂ >= 0].
+
+    T is Gaussian with correlation rho to X, so P(S = 1 | x) = Φ(rho x / (sigma sqrt(1 - rho²))). Squared distortion; reproductions are the
+    lattice's points. It is a discrete source in its own right: for bounds on the continuous one see ``gaussian_classifier``.
+
+    Raises:
+        TheoryError: sigma not above 0, rho outside 0..1, less than two symbols.
+    """
+    if symbols < 2 or not 0 < sigma < math.inf or not 0 < reach < math.inf:
+        raise TheoryError(f"symbols {symbols}, sigma {sigma}, reach {reach}; 2 symbols or more, and numbers above 0, are needed")
+    rho = probability(rho, "rho")
+    x = np.linspace(-reach, reach, symbols)
+    p = np.exp(-x * x / 2)
+    one = normal_cdf(rho * x / math.sqrt(1 - rho * rho)) if rho < 1 else np.where(x == 0, 0.5, (x > 0) * 1.0)
+    values = sigma * x
+    labels = np.stack([1 - one, one], axis=1)
+    answers = one_hot((values >= 0).astype(np.int64), 2)
+    return Source(p / p.sum(), labels, (values[:, None] - values) ** 2, answers, f"Gaussian on {symbols} points")
+
+
+def random_source(
+    seed: int, symbols: int = 8, reproductions: int | None = None, classes: int = 2, *, noisy: bool = True
+) -> Source:
+    """A source drawn at random: Dirichlet probabilities, even distortions in 0..1, labels with noise or without, a random classifier."""
+    rng = np.random.default_rng(seed)
+    letters = reproductions or symbols
+    p = rng.dirichlet(np.ones(symbols))
+    labels = rng.dirichlet(np.ones(classes), symbols) if noisy else one_hot(rng.integers(0, classes, symbols), classes)
+    answers = one_hot(rng.integers(0, classes, letters), classes)
+    return Source(p, labels, rng.random((symbols, letters)), answers, f"random source {seed}")
