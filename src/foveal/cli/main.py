@@ -18,6 +18,7 @@ from foveal.cli.decode import decode
 from foveal.cli.encode import encode
 from foveal.cli.importance import importance
 from foveal.cli.info import info
+from foveal.cli.rdc import rdc
 from foveal.cli.train import train
 from foveal.errors import FovealError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (encode, decode, info, analyze, importance, bench, train, codecs):
+for _verb in (encode, decode, info, analyze, importance, bench, train, rdc, codecs):
     app.command()(_verb)
 
 

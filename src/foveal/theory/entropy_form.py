@@ -40,10 +40,8 @@ def entropy_surface(source: Source, distortion: Array, equivocation: Array, *, t
     Raises:
         TheoryError: the axes are not rising lists of finite numbers.
     """
-    if not 0 < tolerance_bits < 1:
-        raise TheoryError(f"tolerance {tolerance_bits} bit; a number between 0 and 1 is needed")
     first, second, points = grid_points(distortion, equivocation)
-    found = _points(source.without_unused(), points, tolerance_bits)
+    found = entropy_points(source, points, tolerance_bits=tolerance_bits)
     return surface_of(source.name, "entropy", first, second, found)
 
 
@@ -56,7 +54,11 @@ def entropy_rate(source: Source, distortion: float, equivocation: float) -> floa
     return float(entropy_surface(source, np.array([distortion]), np.array([equivocation])).rate[0, 0])
 
 
-def _points(source: Source, points: Array, tolerance_bits: float) -> Points:
+def entropy_points(source: Source, points: Array, *, tolerance_bits: float = TOLERANCE_BITS) -> Points:
+    """The same at pairs of bounds of any order, (points, 2), finite."""
+    if not 0 < tolerance_bits < 1:
+        raise TheoryError(f"tolerance {tolerance_bits} bit; a number between 0 and 1 is needed")
+    source = source.without_unused()
     p, distortion = source.p, source.distortion
     least = np.array([p @ distortion.min(axis=1), source.noise_entropy])
     zero = np.array([(p @ distortion).min(), source.label_entropy])

@@ -69,17 +69,26 @@ def gaussian_classifier_surface(
     refinements: 1 to 3, how often the letters of points whose bounds are 1e-5 bit apart or more are laid closer, by 4 each time.
 
     Raises:
-        TheoryError: sigma not above 0, rho outside 0..1, a threshold beyond 3, other refinements, axes that do not rise, or a D between 0 and 1e-4 σ².
+        TheoryError: sigma not above 0, rho outside 0..1, a threshold beyond 3, other refinements, axes that do not rise, or a D between 0
+            and 1e-4 σ².
     """
+    first, second, points = grid_points(distortion, error)
+    found = gaussian_classifier_points(sigma, rho, points, threshold=threshold, refinements=refinements)
+    return surface_of(f"Gaussian, sigma {sigma:g}, rho {rho:g}", "classifier", first, second, found)
+
+
+def gaussian_classifier_points(
+    sigma: float, rho: float, points: Array, *, threshold: float = 0.0, refinements: int = 2
+) -> Points:
+    """The same at pairs of bounds of any order, (points, 2)."""
     if not 0 < sigma < math.inf or not -3 <= threshold <= 3:
         raise TheoryError(f"sigma {sigma}, threshold {threshold}; a sigma above 0 and a threshold of -3..3 are needed")
     probability(rho, "rho")
     if refinements not in (1, 2, 3):
         raise TheoryError(f"refinements {refinements}; 1, 2 or 3 are there")
-    first, second, points = grid_points(distortion, error)
     points = points / np.array([sigma**2, 1.0])
     above = points[:, 0] > 0
-    finest = points[above, 0].min(initial=1.0)
+    finest = float(points[above, 0].min(initial=1.0))
     if finest < _FINEST:
         raise TheoryError(f"distortion {finest * sigma**2:g}; 0, or {_FINEST:g} sigma² and more, can be resolved")
     least = gaussian_least_error(rho, threshold)
@@ -94,8 +103,7 @@ def gaussian_classifier_surface(
             lower[asked] = low if refinement == _REFINEMENTS[0] else np.maximum(lower[asked], low)
             asked = asked[rate[asked] > lower[asked] + _GOOD_BITS]
     prices[:, 0] /= sigma**2
-    found = Points(rate, lower, prices, np.zeros((len(points), 1)))
-    return surface_of(f"Gaussian, sigma {sigma:g}, rho {rho:g}", "classifier", first, second, found)
+    return Points(rate, lower, prices, np.zeros((len(points), 1)))
 
 
 def _bounds(points: Array, rho: float, threshold: float, finest: float, refinement: int) -> tuple[Array, Array, Array]:

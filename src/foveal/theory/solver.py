@@ -89,12 +89,17 @@ def classifier_surface(source: Source, distortion: Array, error: Array, *, toler
     Raises:
         TheoryError: the source has no classifier, or the axes are not rising lists of finite numbers.
     """
+    first, second, points = grid_points(distortion, error)
+    found = classifier_points(source, points, tolerance_bits=tolerance_bits)
+    return surface_of(source.name, "classifier", first, second, found)
+
+
+def classifier_points(source: Source, points: Array, *, tolerance_bits: float = TOLERANCE_BITS) -> Points:
+    """The same at pairs of bounds of any order, (points, 2), finite."""
     if not 0 < tolerance_bits < 1:
         raise TheoryError(f"tolerance {tolerance_bits} bit; a number between 0 and 1 is needed")
-    first, second, points = grid_points(distortion, error)
     used = source.without_unused()
-    found = two_constraint_rate(used.p, np.stack([used.distortion, used.error]), points, tolerance_bits)
-    return surface_of(source.name, "classifier", first, second, found)
+    return two_constraint_rate(used.p, np.stack([used.distortion, used.error]), points, tolerance_bits)
 
 
 def classifier_rate(source: Source, distortion: float, error: float) -> float:
