@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from foveal.errors import FovealError, TheoryError
+from foveal.theory.entropy_form import entropy_rate
+from foveal.theory.solver import classifier_rate
+from foveal.theory.source import Source
+from foveal.theory.sources import bernoulli, gaussian_lattice, random_source
+
+HALF = np.array([0.5, 0.5])
+EYE = np.eye(2)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"p": np.array([0.5, math.nan])}, "nan at \\(1,\\)"),
+        ({"p": np.array([1.5, -0.5])}, "-0.5 at \\(1,\\)"),
+        ({"p": np.array([0.5, 0.5 + 2e-9])}, "sums to 1.000000002"),
+        ({"p": np.array([])}, "empty"),
+        ({"p": np.array([0.2, 0.3, 0.5])}, "2 rows for 3 symbols"),
+        ({"p": np.array([math.inf, 0.5])}, "inf at"),
+        ({"labels": np.array([[0.5, 0.4], [1.0, 0.0]])}, "labels: row 0 sums to 0.9"),
+        ({"labels": HALF}, "1 dimensions"),
+        ({"distortion": np.array([[0.0, -1.0], [1.0, 0.0]])}, "distortion: -1.0 at \\(0, 1\\)"),
+        ({"distortion": np.array([[0.0, math.inf], [1.0, 0.0]])}, "distortion: inf"),
+        ({"distortion": np.zeros((2, 0))}, "empty"),
+        ({"classifier": np.eye(3)}, "shape \\(3, 3\\)"),
+        ({"classifier": np.array([[0.5, 0.6], [0, 1]])}, "classifier: row 0"),
+    ],
+)
+def test_what_is_no_source_is_refused_by_name(values: dict[str, np.ndarray], says: str) -> None:
+    sound = {"p": HALF, "labels": EYE, "distortion": 1 - EYE, "classifier": EYE}
+    Source(**sound)
+    with pytest.raises(TheoryError, match=says):
+        Source(**{**sound, **values})
+
+
+def test_a_sum_within_the_tolerance_is_scaled_to_one() -> None:
+    source = Source(np.array([0.5, 0.5 + 9e-10]), EYE, 1 - EYE)
+    assert source.p.sum() == pytest.approx(1.0, abs=1e-15)
+    assert not source.p.flags.writeable
+
+
+def test_entropies() -> None:
+    source = bernoulli(0.5, (0.11, 0.11))
+    assert source.entropy == 1.0
+    assert source.label_entropy == pytest.approx(1.0)
+    assert source.noise_entropy == pytest.approx(0.4999, abs=1e-4)  # h(0.11)
+    assert source.error == pytest.approx(np.array([[0.11, 0.89], [0.89, 0.11]]))
+
+
+def test_no_classifier_means_the_entropy_definition_only() -> None:
+    source = Source(HALF, EYE, 1 - EYE)
+    with pytest.raises(TheoryError, match="has no classifier"):
+        classifier_rate(source, 0.1, 0.1)
+    assert entropy_rate(source, 1.0, 0.5) == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("definition", [classifier_rate, entropy_rate])
+def test_degenerate_sources_have_their_limits(definition) -> None:
+    one = Source(np.array([1.0]), np.array([[1.0, 0.0]]), np.array([[0.25]]), np.array([[1.0, 0.0]]))
+    assert definition(one, 0.25, 0.0) == 0.0
+    assert definition(one, 0.2, 1.0) == math.inf
+    assert definition(bernoulli(0.0), 0.0, 1.0) == 0.0
+    noise = Source(HALF, np.full((2, 2), 0.5), 1 - EYE, EYE)  # labels that say nothing
+    assert definition(noise, 0.1, 1.0) == pytest.approx(0.5310, abs=1e-4)
+    assert definition(noise, 0.1, 0.49) == math.inf
+
+
+def test_symbols_of_probability_zero_change_nothing() -> None:
+    source = random_source(3, 5)
+    p = np.insert(source.p, 2, 0.0)
+    wide = Source(p, np.insert(source.labels, 2, [0.0, 1.0], 0), np.insert(source.distortion, 2, 0.9, 0), source.classifier)
+    for definition in (classifier_rate, entropy_rate):
+        assert definition(wide, 0.3, 0.45) == pytest.approx(definition(source, 0.3, 0.45), abs=1e-5)
+
+
+def test_builders_refuse_what_is_no_probability() -> None:
+    for call in (lambda: bernoulli(1.1), lambda: bernoulli(0.5, (math.nan, 0)), lambda: gaussian_lattice(rho=1.5)):
+        with pytest.raises(TheoryError):
+            call()
+    with pytest.raises(TheoryError, match="sigma 0"):
+        gaussian_lattice(sigma=0)
+
+
+def test_a_source_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "dice.json"
+    path.write_text(json.dumps({"probabilities": [0.4, 0.6], "labels": [0, 1], "distortion": "hamming", "classifier": [0, 1]}))
+    source = Source.read(path)
+    assert source.name == "dice"
+    assert classifier_rate(source, 1.0, 0.1) == pytest.approx(classifier_rate(bernoulli(0.6, (0, 0)), 1.0, 0.1), abs=1e-6)
+    rows = {"probabilities": [0.5, 0.5], "labels": [[0.9, 0.1], [0.2, 0.8]], "distortion": "squared"}
+    path.write_text(json.dumps({**rows, "values": [0, 1], "reproductions": [0, 0.5, 1], "classifier": [0, 0, 1], "name": "n"}))
+    assert Source.read(path).distortion.tolist() == [[0, 0.25, 1], [1, 0.25, 0]]
+    assert Source.read(path).name == "n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("[]", "a list"),
+        ('{"probabilities": [1], "labels": [0]}', "'distortion' is missing"),
+        ('{"probabilities": [1], "labels": [0], "distortion": [[0]], "x": 1}', "unknown key 'x'"),
+        ('{"probabilities": [1], "labels": [0], "distortion": "cosine"}', "'cosine'"),
+        ('{"probabilities": [1], "labels": [0], "distortion": "squared"}', "values"),
+        ('{"probabilities": [NaN], "labels": [0], "distortion": "hamming"}', "nan"),
+        ('{"probabilities": [0.5, 0.5], "labels": [0, -1], "distortion": "hamming"}', "class -1"),
+        ('{"probabilities": [0.5, 0.5], "labels": [0, [1]], "distortion": "hamming"}', "labels"),
+        ('{"probabilities": "many", "labels": [0], "distortion": "hamming"}', "probabilities"),
+        ('{"probabilities": [0.5, 0.6], "labels": [0, 1], "distortion": "hamming"}', "sums to 1.1"),
+    ],
+)
+def test_a_file_that_describes_no_source_is_refused_by_name(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(FovealError, match=says) as raised:
+        Source.read(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(TheoryError, match="cannot read"):
+        Source.read(tmp_path / "none.json")
