@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from foveal.errors import TheoryError
 from foveal.theory.bernoulli import (
     bernoulli_classifier_rate,
@@ -15,11 +18,17 @@ from foveal.theory.bernoulli import (
 from foveal.theory.entropy_form import entropy_surface
 from foveal.theory.solver import classifier_surface
 from foveal.theory.sources import bernoulli
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PROBABILITY = st.floats(0, 1)
-SOURCES = [(0.5, (0.1, 0.1)), (0.3, (0.1, 0.3)), (0.2, (0.05, 0.6)), (0.4, (0.5, 0.1)), (0.7, (0.5, 0.5)), (0.3, (0.9, 0.9)), (0.0, (0.1, 0.2))]
+SOURCES = [
+    (0.5, (0.1, 0.1)),
+    (0.3, (0.1, 0.3)),
+    (0.2, (0.05, 0.6)),
+    (0.4, (0.5, 0.1)),
+    (0.7, (0.5, 0.5)),
+    (0.3, (0.9, 0.9)),
+    (0.0, (0.1, 0.2)),
+]
 
 
 @given(st.floats(0, 0.5))
@@ -30,7 +39,9 @@ def test_inverse_entropy_inverts(p: float) -> None:
 def test_known_values() -> None:
     assert bernoulli_classifier_rate(0.5, (0.1, 0.1), 0.11, 1.0) == pytest.approx(1 - binary_entropy(0.11), abs=1e-12)
     assert bernoulli_classifier_rate(0.5, (0.1, 0.1), 1.0, 0.1 + 0.8 * 0.11) == pytest.approx(1 - binary_entropy(0.11), abs=1e-9)
-    assert bernoulli_entropy_rate(0.5, 0.1, 1.0, binary_entropy(convolve(0.2, 0.1))) == pytest.approx(1 - binary_entropy(0.2), abs=1e-9)
+    assert bernoulli_entropy_rate(0.5, 0.1, 1.0, binary_entropy(convolve(0.2, 0.1))) == pytest.approx(
+        1 - binary_entropy(0.2), abs=1e-9
+    )
     assert bernoulli_entropy_rate(0.3, 0.0, 1.0, 0.4) == pytest.approx(binary_entropy(0.3) - 0.4, abs=1e-9)
 
 
@@ -45,7 +56,12 @@ def test_domains() -> None:
     assert bernoulli_entropy_rate(0.5, 0.5, 0.5, 1.0) == 0.0
     assert bernoulli_entropy_rate(0.0, 0.2, 0.0, binary_entropy(0.2)) == 0.0
     for call in (bernoulli_classifier_rate, lambda p, f, d, c: bernoulli_entropy_rate(p, f[0], d, c)):
-        for wrong in ((1.5, (0.1, 0.1), 0.1, 0.5), (0.5, (-0.1, 0.1), 0.1, 0.5), (0.5, (0.1, 0.1), math.nan, 0.5), (math.nan, (0.1, 0.1), 0.1, 0.5)):
+        for wrong in (
+            (1.5, (0.1, 0.1), 0.1, 0.5),
+            (0.5, (-0.1, 0.1), 0.1, 0.5),
+            (0.5, (0.1, 0.1), math.nan, 0.5),
+            (math.nan, (0.1, 0.1), 0.1, 0.5),
+        ):
             with pytest.raises(TheoryError):
                 call(*wrong)
 
@@ -57,7 +73,10 @@ def _best_of_all_channels(p: float, flips: tuple[float, float], steps: int = 401
     joint = np.stack([(1 - p) * (1 - one), (1 - p) * one, p * other, p * (1 - other)])
     sent = joint[1] + joint[3]
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = [j * np.log2(j / (px * py)) for j, px, py in zip(joint, (1 - p, 1 - p, p, p), (1 - sent, sent, 1 - sent, sent), strict=True)]
+        terms = [
+            j * np.log2(j / (px * py))
+            for j, px, py in zip(joint, (1 - p, 1 - p, p, p), (1 - sent, sent, 1 - sent, sent), strict=True)
+        ]
     bits = np.nansum(terms, axis=0)
     error = joint[0] * flips[0] + joint[1] * (1 - flips[0]) + joint[2] * (1 - flips[1]) + joint[3] * flips[1]
     return joint[1] + joint[2], error, bits

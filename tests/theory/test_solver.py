@@ -5,14 +5,15 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from theory_reference import blahut_arimoto, information_bits
+
 from foveal.errors import TheoryError
 from foveal.theory.frontier import frontier, rate_zero
 from foveal.theory.solver import classifier_points, classifier_rate, classifier_surface, two_constraint_rate
 from foveal.theory.source import Source
 from foveal.theory.sources import gaussian_lattice, random_source
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from theory_reference import blahut_arimoto, information_bits
 
 SEED = st.integers(0, 10_000)
 
@@ -51,7 +52,9 @@ def test_the_channel_of_the_solution_has_its_rate_and_keeps_its_bounds() -> None
 
 @settings(max_examples=25, deadline=None)
 @given(SEED, st.integers(1, 6), st.integers(1, 6), st.integers(2, 3), st.booleans())
-def test_bounds_meet_and_no_random_channel_is_below_them(seed: int, symbols: int, letters: int, classes: int, noisy: bool) -> None:
+def test_bounds_meet_and_no_random_channel_is_below_them(
+    seed: int, symbols: int, letters: int, classes: int, noisy: bool
+) -> None:
     source = random_source(seed, symbols, letters, classes, noisy=noisy)
     surface = classifier_surface(source, *(np.unique(axis) for axis in _ranges(source)))
     assert surface.gap <= 1e-5
@@ -73,7 +76,9 @@ def test_feasible_is_what_channels_reach(seed: int, symbols: int, letters: int) 
     # each direction's least weighted sum is reached by a channel, and is the border's own
     for weight in np.linspace(0, 1, 11):
         mixed = weight * costs[0] + (1 - weight) * costs[1]
-        assert source.p @ mixed.min(axis=1) == pytest.approx((weight * border.first + (1 - weight) * border.second).min(), abs=1e-12)
+        assert source.p @ mixed.min(axis=1) == pytest.approx(
+            (weight * border.first + (1 - weight) * border.second).min(), abs=1e-12
+        )
     for first, second in zip(border.first, border.second, strict=True):
         assert classifier_rate(source, first, second) < math.inf
         assert classifier_rate(source, first, second - 1e-6) == math.inf or second - 1e-6 > border.second[-1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from foveal.errors import FovealError, TheoryError
 from foveal.theory.entropy_form import entropy_rate
 from foveal.theory.solver import classifier_rate

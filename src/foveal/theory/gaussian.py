@@ -46,6 +46,13 @@ def gaussian_least_entropy(rho: float, *, label_sigma: float = 1.0) -> float:
     return gaussian_label_entropy(label_sigma) + (0.5 * math.log2(1 - rho * rho) if rho * rho < 1 else -math.inf)
 
 
+def check_gaussian(sigma: float, rho: float, threshold: float = 0.0) -> None:
+    """Raises TheoryError: sigma not above 0, rho outside 0..1, or a threshold beyond 3 standard deviations."""
+    _above_zero(sigma, "sigma")
+    probability(rho, "rho")
+    probability(threshold, "threshold", least=-3.0, most=3.0)
+
+
 def _above_zero(value: float, what: str) -> float:
     if not 0 < value < math.inf:
         raise TheoryError(f"{what} = {value}; a number above 0 is needed")

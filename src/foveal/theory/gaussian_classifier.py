@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 
 from foveal.errors import TheoryError
+from foveal.theory.gaussian import check_gaussian
 from foveal.theory.normal import normal_cdf, normal_pdf, panels
 from foveal.theory.saddle import Start, bounds_of, moments, shared
 from foveal.theory.solver import LN2, TOLERANCE_BITS, Points, surface_of, two_constraint_rate
 from foveal.theory.source import Array
-from foveal.theory.sources import probability
 from foveal.theory.surface import Surface, grid_points
 
 _REACH: Final = 6.0
@@ -32,6 +32,10 @@ _LETTER: Final = 0.8
 _REFINEMENTS: Final = (1, 4, 16)
 _GOOD_BITS: Final = 1e-5
 """Letters come closer by these factors, for the points whose bounds are farther apart than this."""
+_WIDEST: Final = 2.0
+"""Of a panel, in standard deviations."""
+_UNDECIDED: Final = (-6.5, -4.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.5, 6.5)
+"""Ends of panels around where the label is undecided, in widths of that place."""
 _STEP: Final = 0.06
 """Distance of the points x̂ at which the dual constraint is evaluated, in 1/sqrt(s)."""
 _TAIL: Final = 12.0
@@ -56,6 +60,7 @@ class _Line:
 
 def gaussian_least_error(rho: float, threshold: float = 0.0) -> float:
     """The error of the best answer that sees X itself; arccos(rho)/π for a threshold of 0. No C below it can be reached."""
+    check_gaussian(1.0, rho, threshold)
     line = _line(rho, threshold, 0.02)
     return float(np.maximum(line.p, 0) @ np.minimum(line.one, 1 - line.one))
 
@@ -81,9 +86,7 @@ def gaussian_classifier_points(
     sigma: float, rho: float, points: Array, *, threshold: float = 0.0, refinements: int = 2
 ) -> Points:
     """The same at pairs of bounds of any order, (points, 2)."""
-    if not 0 < sigma < math.inf or not -3 <= threshold <= 3:
-        raise TheoryError(f"sigma {sigma}, threshold {threshold}; a sigma above 0 and a threshold of -3..3 are needed")
-    probability(rho, "rho")
+    check_gaussian(sigma, rho, threshold)
     if refinements not in (1, 2, 3):
         raise TheoryError(f"refinements {refinements}; 1, 2 or 3 are there")
     points = points / np.array([sigma**2, 1.0])
@@ -91,8 +94,6 @@ def gaussian_classifier_points(
     finest = float(points[above, 0].min(initial=1.0))
     if finest < _FINEST:
         raise TheoryError(f"distortion {finest * sigma**2:g}; 0, or {_FINEST:g} sigma² and more, can be resolved")
-    least = gaussian_least_error(rho, threshold)
-    points[:, 1] = np.where(np.abs(points[:, 1] - least) < _SNAP, least, points[:, 1])
     rate, lower = np.full(len(points), np.inf), np.full(len(points), np.inf)
     prices = np.full((len(points), 2), np.inf)
     asked = np.flatnonzero(above)
@@ -111,6 +112,8 @@ def _bounds(points: Array, rho: float, threshold: float, finest: float, refineme
     scale = math.sqrt(min(finest, 1.0))
     coarse, fine = (_line(rho, threshold, factor * _NODE * scale) for factor in (1.0, 0.5))
     y, answers = _letters(threshold, _LETTER * scale / refinement)
+    floor = float(coarse.p @ np.minimum(coarse.one, 1 - coarse.one))  # the border's place, to the last digits of these nodes
+    points = np.stack([points[:, 0], np.where(np.abs(points[:, 1] - floor) < _SNAP, floor, points[:, 1])], axis=1)
     found = two_constraint_rate(coarse.p, _costs(coarse, y, answers), points, TOLERANCE_BITS)
     lower = found.rate.copy()
     rate = found.rate.copy()
@@ -131,11 +134,16 @@ def _bounds(points: Array, rho: float, threshold: float, finest: float, refineme
 
 
 def _line(rho: float, threshold: float, spacing: float) -> _Line:
-    width = _ORDER * spacing
-    # a panel ends where the classifier's answer changes, and where the best answer to x does
-    breaks: list[float] = sorted({-_REACH, threshold, _REACH, threshold / rho if abs(threshold) < rho * _REACH else threshold})
-    counts = [max(2, math.ceil((end - start) / width)) for start, end in pairwise(breaks)]
-    pieces = [np.linspace(start, end, n + 1)[:-1] for (start, end), n in zip(pairwise(breaks), counts, strict=True)]
+    width = min(_ORDER * spacing, _WIDEST)
+    # a panel ends where the classifier's answer changes and where the best answer to x does, and is short where the label is undecided
+    breaks = {-_REACH, threshold, _REACH}
+    if rho > 0:
+        undecided = math.sqrt(1 - rho * rho) / rho
+        steps = _UNDECIDED if width > 1.2 * undecided else (0.0,)
+        breaks |= {threshold / rho + undecided * step for step in steps}
+    inside = sorted(value for value in breaks if abs(value) <= _REACH)
+    counts = [max(1, math.ceil((end - start) / width)) for start, end in pairwise(inside)]
+    pieces = [np.linspace(start, end, n + 1)[:-1] for (start, end), n in zip(pairwise(inside), counts, strict=True)]
     edges = np.concatenate([*pieces, [_REACH]])
     x, weight = panels(edges, _ORDER)
     one = _label_one(x, rho, threshold)

@@ -13,7 +13,7 @@ from foveal.errors import TheoryError
 from foveal.theory.bernoulli import bernoulli_classifier_rate, bernoulli_entropy_rate
 from foveal.theory.entropy_form import entropy_points
 from foveal.theory.frontier import frontier, rate_zero
-from foveal.theory.gaussian import gaussian_entropy_rate, gaussian_label_entropy, gaussian_least_entropy
+from foveal.theory.gaussian import check_gaussian, gaussian_entropy_rate, gaussian_label_entropy, gaussian_least_entropy
 from foveal.theory.gaussian_classifier import gaussian_classifier_points, gaussian_least_error
 from foveal.theory.normal import normal_cdf
 from foveal.theory.solver import Points, classifier_points, surface_of
@@ -106,6 +106,7 @@ def gaussian_subject(sigma: float, rho: float, definition: Definition, *, thresh
     Raises:
         TheoryError: sigma not above 0, rho outside 0..1, or a threshold beyond 3.
     """
+    check_gaussian(sigma, rho, threshold)
     ranges = (_LEAST_VARIANCE * sigma**2, sigma**2)
     name = f"Gaussian, sigma {sigma:g}, rho {rho:g}"
     if definition == "classifier":
