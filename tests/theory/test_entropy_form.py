@@ -103,3 +103,16 @@ def test_no_posterior_exceeds_the_bound_and_the_bound_is_reached(seed: int, clas
     terms = np.where(finite, np.exp(log_w[0][:, None, :] - beta * math.log(2) * cost), 0.0)
     assert np.log(terms.sum(axis=2).max()) <= found.log_bound[0] + 1e-12
     assert found.u.sum(axis=2) == pytest.approx(1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEED, st.integers(2, 3), st.floats(1.5, 12.0))
+def test_a_search_that_begins_in_a_wrong_place_finds_the_greatest_all_the_same(seed: int, classes: int, beta: float) -> None:
+    """For β > 1 there are many local maxima; climbing from one posterior alone ends in its own, and the halving must find the others."""
+    source = random_source(seed, 5, 2, classes)
+    log_w = np.log(np.random.default_rng(seed).random((1, 2, 5)) / 5)
+    everywhere = greatest(log_w, source.labels, np.array([beta]), candidates(source.labels, source.p), tolerance=1e-6)
+    for row in source.labels:
+        found = greatest(log_w, source.labels, np.array([beta]), row[None], tolerance=1e-6)
+        assert found.log_bound[0] >= everywhere.log_value.max() - 1e-12
+        assert found.log_value.max() >= everywhere.log_value.max() - 2e-6

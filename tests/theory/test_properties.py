@@ -11,7 +11,7 @@ from theory_reference import conditional_entropy_bits, information_bits
 
 from foveal.errors import TheoryError
 from foveal.theory.entropy_form import entropy_rate, entropy_surface
-from foveal.theory.fixed_alphabet import counter_example, fixed_alphabet_rate, information
+from foveal.theory.fixed_alphabet import counter_example, fixed_alphabet_rate, information, least_information
 from foveal.theory.properties import convex, monotone
 from foveal.theory.solver import classifier_surface
 from foveal.theory.sources import random_source
@@ -92,6 +92,15 @@ def test_without_time_sharing_the_entropy_definition_is_not_convex() -> None:
     shared = [entropy_rate(source, 0.0, c) for c in (0.742, 0.754, 0.766)]
     assert shared[1] <= (shared[0] + shared[2]) / 2 + 1e-5
     assert shared[1] < middle.lower - 0.2
+
+
+@given(SEED, st.floats(0.01, 0.24))
+def test_no_channel_of_a_cell_is_below_its_bound(seed: int, half: float) -> None:
+    rng = np.random.default_rng(seed)
+    p, centres = rng.dirichlet(np.ones(3)), rng.uniform(0.25, 0.75, (5, 3))
+    inside = centres[:, None] + half * rng.uniform(-1, 1, (5, 20, 3))
+    assert (information(p, inside.reshape(-1, 3)).reshape(5, 20) >= least_information(p, centres, half)[:, None] - 1e-12).all()
+    assert (least_information(p, centres, 1e-9) >= information(p, centres) - 1e-7).all()
 
 
 def test_the_branch_and_bound_brackets_a_fine_grid_of_channels() -> None:

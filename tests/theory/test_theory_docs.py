@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from foveal.cli.main import main
 from foveal.theory.solver import classifier_rate
 from foveal.theory.source import Source

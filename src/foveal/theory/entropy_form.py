@@ -27,6 +27,7 @@ TOLERANCE_BITS: Final = 1e-5
 _ROUNDS: Final = 30
 _ROUNDING: Final = 1e-12
 _CELLS: Final = 16_000_000
+_MORE: Final = 16
 _SAME: Final = 1e-3
 """Posteriors of one x̂ that differ by less are one letter to begin with; the next rounds part them if they need be."""
 
@@ -34,8 +35,9 @@ _SAME: Final = 1e-3
 def entropy_surface(source: Source, distortion: Array, equivocation: Array, *, tolerance_bits: float = TOLERANCE_BITS) -> Surface:
     """R(D, C) of the entropy definition on a grid. distortion: the bounds on E[Δ]. equivocation: the bounds on H(S|U) in bits.
 
-    The gap is certified. ``tolerance_bits`` is reached for labels without noise, and with noise for up to four classes; with noise and more
-    classes ``lower`` is still a bound, but may be far below. The source's classifier is not looked at.
+    The gap is certified, at every point. ``tolerance_bits`` is reached for labels without noise, and with noise for two classes but at
+    single points of large sources; with noise and more classes the search for a bound may end early, and ``lower`` be far below
+    (docs/theory.md has figures). The source's classifier is not looked at.
 
     Raises:
         TheoryError: the axes are not rising lists of finite numbers.
@@ -240,11 +242,21 @@ class _Generation:
         rows = np.arange(len(number))[:, None]
         worst = np.argsort(-log_value, axis=1)[:, :count]
         spare = letters.fixed + np.argsort(np.where(q[:, letters.fixed :] > 1e-5, 1.0, q[:, letters.fixed :]), axis=1)[:, :count]
-        wanted = (np.take_along_axis(log_value, worst, axis=1) > self.tolerance / 8) & (q[rows, spare] <= 1e-5)
+        breaking = np.take_along_axis(log_value, worst, axis=1) > self.tolerance / 8
+        best_u = np.take_along_axis(u, worst[:, :, None], axis=1)
+        wanted = breaking & (q[rows, spare] <= 1e-5)
         number[rows, spare] = np.where(wanted, worst, number[rows, spare])
-        new_u[rows, spare] = np.where(wanted[:, :, None], np.take_along_axis(u, worst[:, :, None], axis=1), new_u[rows, spare])
+        new_u[rows, spare] = np.where(wanted[:, :, None], best_u, new_u[rows, spare])
         q[rows, spare] = np.where(wanted, 1e-4, q[rows, spare])
         z[rows, spare] = np.where(wanted, 1e-4, z[rows, spare])
+        # where too few letters are free, some more are added
+        left = breaking & ~wanted
+        more = min(int(left.sum(axis=1).max()), _MORE)
+        chosen = np.argsort(~left, axis=1, kind="stable")[:, :more]
+        number = np.concatenate([number, worst[rows, chosen]], axis=1)
+        new_u = np.concatenate([new_u, best_u[rows, chosen]], axis=1)
+        q = np.concatenate([q, np.where(left[rows, chosen], 1e-4, 1e-7)], axis=1)
+        z = np.concatenate([z, np.full(chosen.shape, 1e-4)], axis=1)
         s = np.maximum(end.s, 1e-7)
         start = Start(q, z, s, np.maximum(problem.bounds - found.mean, 1e-6))
         return replace(letters, number=number, u=new_u), start

@@ -64,8 +64,7 @@ def fixed_alphabet_rate(source: Source, distortion: float, equivocation: float, 
         tried = np.concatenate([centres[possible], corners[possible].reshape(-1, symbols)])
         best, channel = _improved(source, tried, distortion, equivocation, best, channel)
         centres = centres[possible]
-        gradient = source.p * (np.log2(centres / (1 - centres)) - _logit(centres @ source.p)[:, None])
-        least = np.maximum(information(source.p, centres) - half * np.abs(gradient).sum(axis=1), 0.0)
+        least = least_information(source.p, centres, half)
         undecided = least < best - tolerance_bits
         settled = min(settled, float(least[~undecided].min(initial=math.inf)))
         seen += len(centres)
@@ -80,6 +79,12 @@ def fixed_alphabet_rate(source: Source, distortion: float, equivocation: float, 
 def information(p: Array, channels: Array) -> Array:
     """I(X; X̂) in bits of channels to two letters. channels: (channels, symbols), P(second letter | x)."""
     return np.maximum(_binary(channels @ p) - _binary(channels) @ p, 0.0)
+
+
+def least_information(p: Array, centres: Array, half: float) -> Array:
+    """Bits that no channel of the cube of side 2 ``half`` around each centre stays below: the tangent at the centre, as I is convex."""
+    gradient = p * (_logit(centres) - _logit(centres @ p)[:, None])
+    return np.maximum(information(p, centres) - half * np.abs(gradient).sum(axis=1), 0.0)
 
 
 def _improved(
