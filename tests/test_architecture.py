@@ -23,6 +23,7 @@ FORBIDDEN = {
     "guidance": {"typer", "rich", "av", "onnxruntime", "foveal.cli", "foveal.bench", "foveal.training", "foveal.api"},
     "training": {"typer", "rich", "av", "constriction", "foveal.cli", "foveal.bench"},
     "bench": {"foveal.cli", "foveal.training"},
+    "theory": {"typer", "foveal.cli", "foveal.bench", "foveal.training", "foveal.tasks", "foveal.guidance"},
 }
 
 
