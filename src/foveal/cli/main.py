@@ -19,6 +19,7 @@ from foveal.cli.encode import encode
 from foveal.cli.importance import importance
 from foveal.cli.info import info
 from foveal.cli.rdc import rdc
+from foveal.cli.rdc_digits import rdc_digits
 from foveal.cli.train import train
 from foveal.errors import FovealError
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (encode, decode, info, analyze, importance, bench, train, rdc, codecs):
+for _verb in (encode, decode, info, analyze, importance, bench, train, rdc, rdc_digits, codecs):
     app.command()(_verb)
 
 

@@ -1,0 +1,175 @@
+"""The plots of the experiment as small PNGs. Figures are made without pyplot, so no global state of matplotlib is touched."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from typing import Any, Final, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from foveal.errors import MissingDependencyError
+from foveal.theory.digits.claims import Claims, Grid
+from foveal.theory.digits.surface import lower_envelope
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+_COLORS: Final = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+_MSE: Final = "distortion D: mean squared error, samples 0..255"
+_RATE: Final = "rate R: bits a digit, whole file"
+_ERROR: Final = "error C of the frozen classifier, %"
+_PALETTE: Final = 96
+_MESH: Final = 41
+
+
+def draw_plots(grid: Grid, claims: Claims) -> dict[str, bytes]:
+    """PNGs by name: ``surface``, ``rate-distortion``, ``rate-error``, ``trade``, ``held-out``.
+
+    Raises:
+        MissingDependencyError: matplotlib or scipy is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingDependencyError("plots need matplotlib; pip install 'foveal[bench]'")
+    means = [getattr(grid, name).mean(3, dtype=np.float64) for name in ("rate_bits", "mse", "frozen_percent", "held_out_percent")]
+    rate, mse, error, held_out = means
+    return {
+        "surface": _surface(grid, rate, mse, error),
+        "rate-distortion": _curves(grid, rate, mse, (_RATE, _MSE), "Rate and distortion, by weight of classification"),
+        "rate-error": _curves(grid, rate, error, (_RATE, _ERROR), "Rate and errors, by weight of classification", log=True),
+        "trade": _trade(grid, claims, rate, mse, error),
+        "held-out": _held_out(grid, error, held_out),
+    }
+
+
+def _label(weight: float) -> str:
+    return f"λc = {weight:g}" + (" (none)" if weight == 0 else "")
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": _COLORS[number % len(_COLORS)], "marker": _MARKERS[number % len(_MARKERS)]}
+
+
+def _figure(width: float, height: float, **kind: Any) -> tuple[Any, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, cast("Any", figure.add_subplot(**kind))
+
+
+def _dress(axes: Any, title: str, x: str, y: str) -> None:
+    axes.set_title(title, loc="left", fontsize=12)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(True, color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend(frameon=False, fontsize=9.5)
+
+
+def _png(figure: Any) -> bytes:
+    """The figure in few colours, a third as large."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    small = io.BytesIO()
+    Image.open(drawn).convert("RGB").quantize(_PALETTE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def _plain_log(axis: Any, low: float, high: float) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    ticks = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low * 0.8 <= tick <= high * 1.25]))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _surface(grid: Grid, rate: npt.NDArray[np.float64], mse: npt.NDArray[np.float64], error: npt.NDArray[np.float64]) -> bytes:
+    envelope = lower_envelope(mse, error, rate)
+    d, c = np.meshgrid(np.linspace(mse.min(), mse.max(), _MESH), np.linspace(error.min(), error.max(), _MESH))
+    floor = envelope.rate_bits(d, c)
+    floor[~np.isfinite(floor)] = np.nan
+    figure, axes = _figure(9, 7, projection="3d")
+    axes.plot_surface(d, c, floor, color="#9ecae1", alpha=0.55, linewidth=0.2, edgecolor="#6699bb", rstride=2, cstride=2)
+    for j, weight in enumerate(grid.classification_weights):
+        style = _style(j)
+        axes.scatter(mse[:, j], error[:, j], rate[:, j], s=14, depthshade=False, label=_label(weight), **style)
+        at = mse[:, j].mean(1), error[:, j].mean(1), rate[:, j].mean(1)
+        axes.plot(*at, color=style["color"], linewidth=1.2)
+    axes.set_title("Every run, and the lower convex envelope of all", loc="left", fontsize=12)
+    axes.set_xlabel("D: mean squared error")
+    axes.set_ylabel("C: error of the frozen classifier, %")
+    axes.set_zlabel("R: bits a digit")
+    axes.view_init(elev=22, azim=38)
+    axes.set_box_aspect(None, zoom=0.88)
+    axes.legend(frameon=False, fontsize=9.5, loc="upper left")
+    return _png(figure)
+
+
+def _curves(
+    grid: Grid,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    names: tuple[str, str],
+    title: str,
+    *,
+    log: bool = False,
+) -> bytes:
+    figure, axes = _figure(8, 5.5)
+    for j, weight in enumerate(grid.classification_weights):
+        style = _style(j)
+        axes.plot(x[:, j].mean(1), y[:, j].mean(1), color=style["color"], linewidth=1.6)
+        axes.scatter(x[:, j], y[:, j], s=22, label=_label(weight), edgecolor="white", linewidth=0.4, zorder=3, **style)
+    axes.set_xscale("log")
+    _plain_log(axes.xaxis, max(float(x.min()), 0.5), float(x.max()))
+    if log:
+        axes.set_yscale("log")
+        _plain_log(axes.yaxis, max(float(y.min()), 0.01), float(y.max()))
+    _dress(axes, title + "; each seed, lines through their means", *names)
+    return _png(figure)
+
+
+def _trade(
+    grid: Grid,
+    claims: Claims,
+    rate: npt.NDArray[np.float64],
+    mse: npt.NDArray[np.float64],
+    error: npt.NDArray[np.float64],
+) -> bytes:
+    """Lines of one rate: each weight of classification at that rate, between its two neighbours."""
+    figure, axes = _figure(8, 5.5)
+    rates = sorted({one.rate_bits for one in claims.exchanges})
+    means = [x.mean(2) for x in (rate, mse, error)]
+    for number, level in enumerate(rates):
+        at: list[tuple[float, float]] = []
+        for j in range(len(grid.classification_weights)):
+            order = means[0][:, j].argsort()
+            d, c = (float(np.interp(level, means[0][order, j], x[order, j])) for x in means[1:])
+            at.append((d, c))
+        style = _style(number)
+        axes.plot([d for d, _ in at], [c for _, c in at], label=f"{level:.1f} bits", linewidth=1.6, markersize=6, **style)
+        for (d, c), weight in zip(at, grid.classification_weights, strict=True):
+            axes.annotate(f"{weight:g}", (d, c), textcoords="offset points", xytext=(5, 4), fontsize=8, color="#555555")
+    axes.set_yscale("log")
+    _plain_log(axes.yaxis, max(float(error.min()), 0.01), float(error.max()))
+    _dress(axes, "Distortion against errors at equal rate; numbers are λc", _MSE, _ERROR)
+    return _png(figure)
+
+
+def _held_out(grid: Grid, frozen: npt.NDArray[np.float64], held_out: npt.NDArray[np.float64]) -> bytes:
+    figure, axes = _figure(7, 6)
+    low = max(0.05, float(min(frozen.min(), held_out.min())) * 0.8)
+    high = float(max(frozen.max(), held_out.max())) * 1.2
+    axes.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle="--", label="both err alike")
+    for j, weight in enumerate(grid.classification_weights):
+        axes.scatter(frozen[:, j], held_out[:, j], s=24, label=_label(weight), edgecolor="white", linewidth=0.4, **_style(j))
+    for scale, axis in ((axes.set_xscale, axes.xaxis), (axes.set_yscale, axes.yaxis)):
+        scale("log")
+        _plain_log(axis, low, high)
+    _dress(axes, "Does another classifier gain too?", _ERROR, "error of the held-out classifier, %")
+    return _png(figure)
