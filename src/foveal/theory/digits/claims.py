@@ -6,7 +6,6 @@ digits, also the same for all. Three seeds are few: intervals say more of the di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -38,6 +37,8 @@ class Grid:
     mse: npt.NDArray[np.float32]
     frozen_percent: npt.NDArray[np.float32]
     held_out_percent: npt.NDArray[np.float32]
+    ideal_bits: npt.NDArray[np.float32] | None = None
+    """What tables say that symbols take, for the envelope without the rounding to bytes."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Claims:
     """What was found.
 
     rate_and_mse, rate_and_error: rank correlations over the means of all points. of_means: over means of seeds, against the
-    envelope of these; of_runs: single runs against the envelope of all runs. beaten: pairs of means; beaten_runs: how many single
+    envelope of these, of_ideal the same with ideal bits; of_runs: single runs against the envelope of all runs. beaten: pairs of means; beaten_runs: how many single
     runs some other run beats, of how many. rising_held_out: how far the held-out error lies above the frozen one's, by weight of
     classification, in points of percent, over all weights of distortion.
     """
@@ -125,6 +126,7 @@ class Claims:
     exchanges: tuple[Exchange, ...]
     of_means: Above
     of_runs: Above
+    of_ideal: Above | None
     mean_gap: Interval
     beaten: tuple[Beaten, ...]
     beaten_runs: tuple[int, int]
@@ -141,7 +143,7 @@ def check_claims(grid: Grid, draws: int = DRAWS) -> Claims:
     single = np.stack([getattr(grid, name).mean(3, dtype=np.float64) for name in _PARTS])
     rate, mse, error = single[:3].reshape(3, -1)
     of_means = _above(*drawn[:3, 0].reshape(3, -1))
-    gaps = np.array([_above(*one.reshape(3, -1)).mean for one in np.moveaxis(drawn[:3], 1, 0)])
+    gaps = np.array([of_means.mean, *(_mean_gap(one.reshape(3, -1)) for one in np.moveaxis(drawn[:3, 1:], 1, 0))])
     return Claims(
         rate_and_mse=_interval(_rank_correlation(drawn[0], drawn[1])),
         rate_and_error=_interval(_rank_correlation(drawn[0], drawn[2])),
@@ -149,6 +151,7 @@ def check_claims(grid: Grid, draws: int = DRAWS) -> Claims:
         exchanges=tuple(_exchanges(grid, drawn)),
         of_means=of_means,
         of_runs=_above(rate, mse, error),
+        of_ideal=None if grid.ideal_bits is None else _above(_all_means(grid.ideal_bits), *drawn[1:3, 0].reshape(2, -1)),
         mean_gap=_interval(gaps),
         beaten=tuple(_beaten(grid, drawn)),
         beaten_runs=(int(_beats(rate, mse, error).any(0).sum()), len(rate)),
@@ -228,6 +231,18 @@ def _above(rate: Numbers, mse: Numbers, error: Numbers) -> Above:
     return Above(tuple(gaps.tolist()), float(gaps.mean()), float(np.median(gaps)), float(gaps.max()), float((gaps <= 0.5).mean()))
 
 
+def _all_means(parts: npt.NDArray[np.float32]) -> Numbers:
+    return parts.mean((2, 3), dtype=np.float64).reshape(-1)
+
+
+def _mean_gap(points: Numbers) -> float:
+    """NaN for a draw under which no envelope can be laid."""
+    try:
+        return _above(*points).mean
+    except CurveError:
+        return float("nan")
+
+
 def _beats(rate: Numbers, mse: Numbers, error: Numbers) -> npt.NDArray[np.bool_]:
     """``(n, n)``: whether the row's point has less of all three than the column's; arrays ``(..., n)``."""
     return np.logical_and.reduce([x[..., :, None] < x[..., None, :] for x in (rate, mse, error)])
@@ -239,14 +254,7 @@ def _beaten(grid: Grid, drawn: Numbers) -> list[Beaten]:
     beats = _beats(*flat)
     share = beats[1:].mean(0)
     found = [
-        Beaten(names[j], names[i], *(float(flat[part, 0, j] - flat[part, 0, i]) for part in range(3)), float(share[i, j]))
-        for i, j in np.argwhere(beats[0])
+        Beaten(names[j], names[i], *(flat[:, 0, j] - flat[:, 0, i]).tolist(), share=float(share[i, j]))
+        for i, j in np.argwhere(beats[0]).tolist()
     ]
-    return sorted(found, key=lambda one: -one.share)
-
-
-def grid_of(
-    distortion_weights: Sequence[float], classification_weights: Sequence[float], parts: dict[str, npt.NDArray[np.float32]]
-) -> Grid:
-    """A grid of arrays by name, as ``Grid`` has them."""
-    return Grid(tuple(distortion_weights), tuple(classification_weights), **parts)
+    return sorted(found, key=lambda one: (-one.share, -one.rate_bits))

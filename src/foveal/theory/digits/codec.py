@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -128,13 +128,14 @@ def load_networks(path: Path) -> DigitNetworks:
     """Reads a frozen codec. Raises UnknownWeightsError: the file is missing, damaged or of something else."""
     try:
         return _networks(path.read_bytes())
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+    except Exception as error:  # safetensors and torch have errors of their own
         raise UnknownWeightsError(f"{path} holds no weights of digits: {error}; `foveal rdc-digits` makes them") from error
 
 
 def _networks(data: bytes) -> DigitNetworks:
     tensors = load_safetensors(data)
-    sizes = CodecSizes(**dict(zip(_SIZES, tensors.pop("sizes").tolist(), strict=True)))
+    held: npt.NDArray[np.int64] = tensors.pop("sizes").numpy()
+    sizes = CodecSizes(**{name: int(size) for name, size in zip(_SIZES, held, strict=True)})
     tables = DigitTables(*(tensors.pop(f"tables.{name}").numpy().astype(np.int64) for name in _TABLES))
     model = DigitModel(sizes)
     model.load_state_dict(tensors)

@@ -49,7 +49,9 @@ def _beaten(claims: Claims) -> list[str]:
             f"{shown}{_more(list(sure))}."
         )
     if beaten:
-        found.append(f"Of {runs} single runs, {beaten} are beaten in all three by some other run.")
+        found.append(
+            f"Of {runs} single runs, {beaten} are beaten in all three by some other run, of another seed or of other weights."
+        )
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -48,13 +50,13 @@ def read_digits(path: Path) -> Digits:
         InputError: the file is missing or is no .npz, lacks an array, or holds one of another type, shape or range.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays: dict[str, Any] = {name: held[name] for name in held.files}
+        data = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"cannot read the digits {path}: {error.strerror or error}; an .npz as MNIST comes in is needed"
-        ) from error
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"cannot read the digits {path}: {error.strerror}; an .npz as MNIST comes in is needed") from error
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            arrays: dict[str, Any] = {name: held[name] for name in held.files}
+    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is no .npz of digits: {error}") from error
     wanted = [f"{part}_{what}" for part in _PARTS for what in ("images", "labels")]
     if missing := [name for name in wanted if name not in arrays]:

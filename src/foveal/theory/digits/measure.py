@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
-from foveal.errors import RecipeError
 from foveal.media.output import write_whole
 from foveal.picture import Picture
 from foveal.theory.digits.data import Digits
@@ -50,7 +49,8 @@ class Row:
     """What was measured of one point: means over the test digits.
 
     rate_bits: of the files. mse: samples in 0..255. Errors in percent, surprises (cross entropies) in bits. longest_bytes: of the
-    longest file. clusters: how many of them one file or more in 1000 names. weights: the id of the frozen codec.
+    longest file. clusters: how many of them one file or more in 1000 names. checked: how many digits also went through the codec
+    one by one; differ: those whose file is another, or whose picture differs by more than 1. weights: the id of the frozen codec.
     """
 
     distortion_weight: float
@@ -65,6 +65,8 @@ class Row:
     held_out_surprise_bits: float
     longest_bytes: int
     clusters: int
+    checked: int
+    differ: int
     weights: str
     train_s: float
     measure_s: float
@@ -75,6 +77,7 @@ class Row:
         return Point(self.distortion_weight, self.classification_weight, self.seed)
 
 
+_CHECKED_EVERY: Final = 20
 ROW_FIELDS: Final = tuple(field.name for field in fields(Row))
 
 
@@ -87,27 +90,45 @@ class Measured:
     digits: PerDigit
 
 
-def measure(codec: DigitCodec, digits: Digits, frozen: nn.Module, held_out: nn.Module) -> tuple[PerDigit, int, int]:
-    """Codes and decodes every test digit. Returns what each gave, the bytes of the longest file, and how many clusters serve."""
-    from foveal.theory.digits.codec import DigitPrepared
+@final
+@dataclass(frozen=True, eq=False)
+class Trip:
+    """All test digits to their files and back. longest_bytes, clusters, checked, differ as in ``Row``."""
+
+    digits: PerDigit
+    longest_bytes: int
+    clusters: int
+    checked: int
+    differ: int
+
+
+def measure(codec: DigitCodec, digits: Digits, frozen: nn.Module, held_out: nn.Module) -> Trip:
+    """Writes the file of every test digit, and decodes it from its bytes; the networks see many digits at once, as ``Codec`` does not.
+
+    Every twentieth also goes through the codec alone, since floats may differ between the two.
+    """
+    from foveal.theory.digits.batches import decoded_digits, encoded_digits
     from foveal.theory.digits.training import surprise_and_errors
 
-    sizes, ideal, clusters = list[int](), list[float](), list[int]()
-    back = np.empty_like(digits.test_images)
-    for number, image in enumerate(digits.test_images):
-        prepared = codec.prepare(Picture(image[:, :, None]))
-        assert isinstance(prepared, DigitPrepared)
-        data = prepared.encode(50.0)
-        back[number] = codec.decode(data).samples[:, :, 0]
-        sizes.append(len(data))
-        ideal.append(prepared.bits)
-        clusters.append(prepared.cluster)
+    files, bits, clusters = encoded_digits(codec.networks, digits.test_images)
+    back = decoded_digits(codec.networks, files)
+    differ = 0
+    for number in range(0, len(files), _CHECKED_EVERY):
+        own = codec.encode(Picture(digits.test_images[number][:, :, None]))
+        apart = np.abs(codec.decode(own).samples[:, :, 0].astype(int) - back[number]).max()
+        differ += own != files[number] or apart > 1
+    sizes = np.array([len(data) for data in files])
     mse = np.square(back.astype(np.float32) - digits.test_images).mean((1, 2))
     frozen_bits, frozen_errs = surprise_and_errors(frozen, back, digits.test_labels)
     held_out_bits, held_out_errs = surprise_and_errors(held_out, back, digits.test_labels)
-    columns = (8 * np.asarray(sizes), ideal, mse, frozen_errs, held_out_errs, frozen_bits, held_out_bits)
-    used = int((np.bincount(clusters) >= max(1, len(sizes) // 1000)).sum())
-    return PerDigit(*(np.asarray(column, np.float32) for column in columns)), max(sizes), used
+    columns = (8 * sizes, bits, mse, frozen_errs, held_out_errs, frozen_bits, held_out_bits)
+    return Trip(
+        PerDigit(*(np.asarray(column, np.float32) for column in columns)),
+        longest_bytes=int(sizes.max()),
+        clusters=int((np.bincount(clusters) >= max(1, len(sizes) // 1000)).sum()),
+        checked=-(-len(files) // _CHECKED_EVERY),
+        differ=int(differ),
+    )
 
 
 def row_of(point: Point, digits: PerDigit, **told: Any) -> Row:
@@ -150,11 +171,3 @@ def write_table(path: Path, rows: list[Row]) -> None:
     """All rows as CSV. Raises InputError: it cannot be written."""
     lines = [",".join(ROW_FIELDS), *(",".join(str(value) for value in asdict(row).values()) for row in rows)]
     write_whole(path, ("\n".join(lines) + "\n").encode())
-
-
-def check_finished(found: list[Measured | None]) -> list[Measured]:
-    """Raises RecipeError: a point is missing."""
-    known = [one for one in found if one is not None]
-    if len(known) < len(found):
-        raise RecipeError(f"{len(known)} of {len(found)} points are there; the same command goes on")
-    return known

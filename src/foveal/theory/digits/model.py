@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import logsigmoid
 
 from foveal.codecs.learned.layers import add_uniform_noise
 from foveal.theory.digits.networks import analysis_transform, synthesis_transform
@@ -28,6 +29,8 @@ STEP_ERROR_BITS: Final = 6 / math.log(2)
 """What the square of a rounding error, in steps, is worth in bits where steps are as they pay best: from ``R = -log2 step`` and ``D ~ step^2 / 12``."""
 _LOUDNESS: Final = 16.0  # of the analysis, which begins with latents of about a quarter; so they are some steps wide at the start
 _NEAR: Final = 8
+_NOWHERE: Final = 1e4
+_NEVER: Final = -30.0
 _SWEEPS: Final = 12
 
 
@@ -72,8 +75,8 @@ class DigitModel(nn.Module):
             cluster, symbols = self.cheapest(*self._near(y))
         centre = self.centres[cluster]
         steps = (y - centre) * gain
-        mass = _mass(add_uniform_noise(steps), self.log_scales[cluster].exp())
-        bits = -(self.weights.log_softmax(0)[cluster] / math.log(2) + mass.log2().sum(1))
+        log2_mass = _log2_mass(add_uniform_noise(steps), self.log_scales[cluster].exp())
+        bits = -(self.weights.log_softmax(0)[cluster] / math.log(2) + log2_mass.sum(1))
         # Rounding passes the gradient to the latents, the clusters and the gain alike.
         decoded = centre + symbols / gain + y - y.detach()
         return Coded(bits, self._synthesised(decoded), (steps - symbols).square().sum(1))
@@ -85,7 +88,7 @@ class DigitModel(nn.Module):
         """
         scales, rounded = self.log_scales[clusters].exp(), steps.round()
         options = torch.stack([rounded, rounded - rounded.sign()])
-        costs = STEP_ERROR_BITS * (steps - options).square() - _mass(options, scales).log2()
+        costs = STEP_ERROR_BITS * (steps - options).square() - _log2_mass(options, scales)
         least, way = costs.min(0)
         best = (least.sum(2) - (self.weights.log_softmax(0) / math.log(2))[clusters]).argmin(1)
         rows = torch.arange(len(steps))
@@ -101,23 +104,33 @@ class DigitModel(nn.Module):
         return self.synthesis(latents * (4 / _LOUDNESS))
 
     @torch.no_grad()
-    def place(self, x: Tensor, gain: float, chance: torch.Generator) -> None:
-        """Lays the clusters where the latents of digits ``(n, 1, 28, 28)`` lie, by Lloyd's algorithm, and the densities around them."""
+    def place(self, x: Tensor, count: int, gain: float, chance: torch.Generator) -> None:
+        """Lays ``count`` clusters where the latents of digits ``(n, 1, 28, 28)`` lie, by Lloyd's algorithm, and densities around them.
+
+        The other clusters are left where no latent is, and as good as never named.
+        """
         y = self.latents(x)
-        centres = y[torch.randperm(len(y), generator=chance)[: self.sizes.clusters]]
+        centres = y[torch.randperm(len(y), generator=chance)[:count]]
+        nearest, size = _nearest(y, centres)
         for _ in range(_SWEEPS):
-            nearest = torch.cdist(y, centres).argmin(1)
-            count = torch.bincount(nearest, minlength=len(centres))
             total = torch.zeros_like(centres).index_add_(0, nearest, y)
-            centres = torch.where(count[:, None] > 0, total / count.clamp_min(1)[:, None], centres)
+            centres = torch.where(size[:, None] > 0, total / size.clamp_min(1)[:, None], centres)
+            nearest, size = _nearest(y, centres)
         spread = (y - centres[nearest]).square().mean(0).sqrt() * gain
-        self.centres.copy_(centres)
+        self.centres.fill_(_NOWHERE)[: len(centres)] = centres
+        self.weights.fill_(_NEVER)[: len(centres)] = (size / len(y) + 1e-4).log()
         self.log_gain.fill_(math.log(gain))
-        self.weights.copy_((count + 1.0).log())
-        self.log_scales.copy_((0.55 * spread).clamp_min(0.1).log().expand_as(self.log_scales))
+        self.log_scales.copy_((0.55 * spread).clamp_min(0.1).log().expand(self.log_scales.shape))
 
 
-def _mass(steps: Tensor, scale: Tensor) -> Tensor:
-    """The probability of the unit cell around each number under a logistic density of mean 0."""
-    left = -steps.abs()  # mirrored into the left tail, where a difference of sigmoids is precise
-    return (torch.sigmoid((left + 0.5) / scale) - torch.sigmoid((left - 0.5) / scale)).clamp_min(1e-9)
+def _nearest(y: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest centre of each row of ``y``, and how many rows each has."""
+    nearest = torch.cdist(y, centres).argmin(1)
+    return nearest, torch.bincount(nearest, minlength=len(centres))
+
+
+def _log2_mass(steps: Tensor, scale: Tensor) -> Tensor:
+    """log2 of the probability of the unit cell around each number under a logistic density of mean 0; far tails keep a gradient."""
+    left = -steps.abs()
+    upper, lower = logsigmoid((left + 0.5) / scale), logsigmoid((left - 0.5) / scale)
+    return (upper + (-torch.expm1(lower - upper)).log()) / math.log(2)

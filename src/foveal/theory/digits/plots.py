@@ -86,12 +86,17 @@ def _plain_log(axis: Any, low: float, high: float) -> None:
     ticks = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low * 0.8 <= tick <= high * 1.25]))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _plain(value: float, _position: int | None) -> str:
+    return f"{value:g}"
 
 
 def _surface(grid: Grid, rate: npt.NDArray[np.float64], mse: npt.NDArray[np.float64], error: npt.NDArray[np.float64]) -> bytes:
     envelope = lower_envelope(mse, error, rate)
-    d, c = np.meshgrid(np.linspace(mse.min(), mse.max(), _MESH), np.linspace(error.min(), error.max(), _MESH))
+    unit = np.linspace(0.0, 1.0, _MESH)
+    d, c = np.meshgrid(float(mse.min()) + float(np.ptp(mse)) * unit, float(error.min()) + float(np.ptp(error)) * unit)
     floor = envelope.rate_bits(d, c)
     floor[~np.isfinite(floor)] = np.nan
     figure, axes = _figure(9, 7, projection="3d")

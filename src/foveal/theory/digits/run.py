@@ -52,7 +52,13 @@ class Run:
 
 
 def run_digits(
-    recipe: Recipe, data: Path, out: Path, *, minutes: float = float("inf"), jobs: int = 2, on_done: OnDone = lambda *_: None
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    minutes: float = float("inf"),
+    jobs: int = 2,
+    on_done: OnDone = lambda words, done, total: None,
 ) -> Run:
     """Does what of the recipe is not finished in ``out``, in ``jobs`` processes of one thread each; begins no task after ``minutes``.
 
@@ -172,7 +178,7 @@ def _difference(found: Any, told: Any, where: str = "") -> str | None:
     if isinstance(found, dict) and isinstance(told, dict):
         for key in [*told, *(key for key in found if key not in told)]:  # pyright: ignore[reportUnknownVariableType]
             name = f"{where}.{key}" if where else str(key)  # pyright: ignore[reportUnknownArgumentType]
-            difference = _difference(found.get(key), told.get(key), name)  # pyright: ignore[reportUnknownMemberType]
+            difference = _difference(found.get(key), told.get(key), name)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
             if difference is not None:
                 return difference
         return None

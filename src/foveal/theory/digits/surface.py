@@ -81,6 +81,6 @@ def _in_units(slopes: Numbers, offset: Numbers, low: Numbers, span: Numbers, hei
 def _hull(points: Numbers) -> Any:
     if importlib.util.find_spec("scipy") is None:
         raise MissingDependencyError("convex envelopes need scipy; pip install 'foveal[bench]'")
-    from scipy.spatial import ConvexHull
+    from scipy.spatial import ConvexHull  # pyright: ignore[reportMissingTypeStubs]
 
     return ConvexHull(points)

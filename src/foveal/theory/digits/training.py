@@ -21,6 +21,8 @@ _WARMUP: Final = 50
 _SHIFT: Final = 2  # pixels that a classifier's digits are moved by, at most
 _PLACED_ON: Final = 8000  # digits that clusters are laid among
 _STRAYING: Final = 4.0  # what a squared rounding error in steps costs in training, in bits: it keeps latents near their clusters
+_TRIED_ON: Final = 2000
+_COUNTS: Final = (1, 4, 16, 64)  # of clusters, beside as many as there are: as many are laid as cost least before training
 _CHUNK: Final = 1000
 _RECOUNTS: Final = 2
 
@@ -30,12 +32,17 @@ def floats(images: Pixels) -> Tensor:
     return torch.from_numpy(images)[:, None].float() / 255
 
 
+def parts(images: Pixels) -> list[Tensor]:
+    """As ``floats``, a thousand at a time."""
+    return [floats(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+
+
 def train_classifier(net: nn.Module, digits: Digits, how: Learning, seed: int) -> None:
     """Trains a classifier on training digits, each batch moved by up to two pixels."""
     x, labels, chance = floats(digits.train_images), torch.from_numpy(digits.train_labels), _chance(seed)
 
     def loss(rows: Tensor) -> Tensor:
-        down, across = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=chance).tolist()
+        down, across = (int(n) for n in torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=chance))
         return functional.cross_entropy(net(torch.roll(x[rows], (down, across), (2, 3))), labels[rows])
 
     net.train()
@@ -65,17 +72,29 @@ def train_point(recipe: Recipe, digits: Digits, point: Point, start: DigitModel,
     model.analysis.load_state_dict(start.analysis.state_dict())
     model.synthesis.load_state_dict(start.synthesis.state_dict())
     x, labels = floats(digits.train_images), torch.from_numpy(digits.train_labels)
-    gain = math.exp(float(start.log_gain.detach().mean())) * math.sqrt(point.distortion_weight / recipe.start_weight)
-    model.place(x[torch.randperm(len(x), generator=chance)[:_PLACED_ON]], gain, chance)
 
-    def loss(rows: Tensor) -> Tensor:
+    def cost(rows: Tensor, straying: float = 0.0) -> Tensor:
         coded = model(x[rows])
-        cost = coded.bits.mean() + _STRAYING * coded.strayed.mean()
+        cost = coded.bits.mean() + straying * coded.strayed.mean()
         cost = cost + point.distortion_weight * _squared_error(coded.picture, x[rows])
         if point.classification_weight:
             surprise = functional.cross_entropy(frozen(coded.picture), labels[rows]) / math.log(2)
             cost = cost + point.classification_weight * surprise
         return cost
+
+    gain = math.exp(float(start.log_gain.detach().mean())) * math.sqrt(point.distortion_weight / recipe.start_weight)
+    among = torch.randperm(len(x), generator=chance)[:_PLACED_ON]
+
+    @torch.no_grad()
+    def placed(count: int) -> float:
+        model.place(x[among], count, gain, torch.Generator().manual_seed(seed))
+        return float(cost(among[:_TRIED_ON]))
+
+    counts = [count for count in _COUNTS if count < recipe.codec.clusters] + [recipe.codec.clusters]
+    placed(min(counts, key=placed))
+
+    def loss(rows: Tensor) -> Tensor:
+        return cost(rows, _STRAYING)
 
     _descend(model, recipe.point, len(x), loss, chance)
     return model.eval().requires_grad_(False)
@@ -84,7 +103,7 @@ def train_point(recipe: Recipe, digits: Digits, point: Point, start: DigitModel,
 @torch.inference_mode()
 def tables_of(model: DigitModel, digits: Digits) -> DigitTables:
     """Coding tables counted on training digits: first of what the densities choose, then of what those tables choose."""
-    near = [model.near(x) for x in floats(digits.train_images).split(_CHUNK)]
+    near = [model.near(x) for x in parts(digits.train_images)]
     count = model.sizes.clusters
     first = [model.cheapest(clusters, steps) for clusters, steps in near]
     tables = counted_tables(torch.cat([s for _, s in first]).long().numpy(), torch.cat([c for c, _ in first]).numpy(), count)
@@ -97,7 +116,7 @@ def tables_of(model: DigitModel, digits: Digits) -> DigitTables:
 @torch.inference_mode()
 def surprise_and_errors(net: nn.Module, images: Pixels, labels: Labels) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """A classifier's cross entropy in bits, float32 ``(n,)``, and where it errs, bool ``(n,)``."""
-    logits = torch.cat([net(x) for x in floats(images).split(_CHUNK)])
+    logits = torch.cat([net(x) for x in parts(images)])
     truth = torch.from_numpy(labels)
     surprise = functional.cross_entropy(logits, truth, reduction="none") / math.log(2)
     return surprise.numpy(), (logits.argmax(1) != truth).numpy()

@@ -87,17 +87,19 @@ def _point(task: Task, point: Point, digits: Digits) -> Row:
     model = train_point(task.recipe, digits, point, start, frozen)
     networks = save_networks(task.folder.weights(point), model, tables_of(model, digits))
     trained = time.perf_counter()
-    found, longest, clusters = measure(DigitCodec(networks), digits, frozen, held_out)
+    trip = measure(DigitCodec(networks), digits, frozen, held_out)
     row = row_of(
         point,
-        found,
-        longest_bytes=longest,
-        clusters=clusters,
+        trip.digits,
+        longest_bytes=trip.longest_bytes,
+        clusters=trip.clusters,
+        checked=trip.checked,
+        differ=trip.differ,
         weights=networks.id,
         train_s=round(trained - begun, 2),
         measure_s=round(time.perf_counter() - trained, 2),
     )
-    save_measured(task.folder, Measured(row, found))
+    save_measured(task.folder, Measured(row, trip.digits))
     return row
 
 
