@@ -149,13 +149,10 @@ def _trade(
     """Lines of one rate: each weight of classification at that rate, between its two neighbours."""
     figure, axes = _figure(8, 5.5)
     rates = sorted({one.rate_bits for one in claims.exchanges})
-    means = [x.mean(2) for x in (rate, mse, error)]
+    means: list[npt.NDArray[np.float64]] = [x.mean(2) for x in (rate, mse, error)]
     for number, level in enumerate(rates):
-        at: list[tuple[float, float]] = []
-        for j in range(len(grid.classification_weights)):
-            order = means[0][:, j].argsort()
-            d, c = (float(np.interp(level, means[0][order, j], x[order, j])) for x in means[1:])
-            at.append((d, c))
+        weights = range(len(grid.classification_weights))
+        at = [tuple(_between(level, means[0][:, j], part[:, j]) for part in means[1:]) for j in weights]
         style = _style(number)
         axes.plot([d for d, _ in at], [c for _, c in at], label=f"{level:.1f} bits", linewidth=1.6, markersize=6, **style)
         for (d, c), weight in zip(at, grid.classification_weights, strict=True):
@@ -164,6 +161,11 @@ def _trade(
     _plain_log(axes.yaxis, max(float(error.min()), 0.01), float(error.max()))
     _dress(axes, "Distortion against errors at equal rate; numbers are λc", _MSE, _ERROR)
     return _png(figure)
+
+
+def _between(level: float, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    order = x.argsort()
+    return float(np.interp(level, x[order], y[order]))
 
 
 def _held_out(grid: Grid, frozen: npt.NDArray[np.float64], held_out: npt.NDArray[np.float64]) -> bytes:
