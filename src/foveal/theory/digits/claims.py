@@ -19,7 +19,8 @@ Numbers = npt.NDArray[np.float64]
 
 DRAWS: Final = 300
 _SEED: Final = 20240
-_LEVELS: Final = 5
+_LEVELS: Final = 6
+_REACHED: Final = 0.9  # of the draws in which a curve has to reach a rate to be told of there
 
 
 @final
@@ -200,29 +201,38 @@ def _steps(grid: Grid, drawn: Numbers) -> list[Step]:
 
 
 def _exchanges(grid: Grid, drawn: Numbers) -> list[Exchange]:
-    """Between two points in order of rate, a mixture of both: what lies between is on a straight line."""
-    low, high = float(drawn[0, 0].min(0).max()), float(drawn[0, 0].max(0).min())
-    if not 0 < low < high:
+    """At rates within the curve without a classifier, wherever another curve reaches them."""
+    rates = drawn[0, 0, :, 0]
+    if not 0 < rates.min() < rates.max():
         return []
     found: list[Exchange] = []
-    for rate in np.geomspace(low, high, _LEVELS + 2)[1:-1]:
-        at = _at_rate(drawn, float(rate))
+    levels: list[float] = np.geomspace(float(rates.min()), float(rates.max()), _LEVELS + 2)[1:-1].tolist()
+    for rate in levels:
+        at = np.array([[at_rate(one[:, :, j], rate) for j in range(one.shape[2])] for one in np.moveaxis(drawn, 1, 0)])
         for j, weight in enumerate(grid.classification_weights[1:], 1):
-            mse, frozen, held_out = (_interval(at[part, :, j] - at[part, :, 0]) for part in range(3))
-            fall = at[1, :, 0] - at[1, :, j]
-            kept = _interval((at[2, :, 0] - at[2, :, j]) / np.where(fall == 0, np.nan, fall)) if frozen.sign < 0 else None
-            found.append(Exchange(float(rate), weight, mse, frozen, held_out, kept))
+            change = at[:, j] - at[:, 0]
+            if not np.isfinite(change[0]).all() or np.isfinite(change).all(1).mean() < _REACHED:
+                continue
+            mse, frozen, held_out = (_interval(change[:, part]) for part in range(3))
+            fall = np.where(change[:, 1] == 0, np.nan, change[:, 1])
+            kept = _interval(change[:, 2] / fall) if frozen.sign < 0 else None
+            found.append(Exchange(rate, weight, mse, frozen, held_out, kept))
     return found
 
 
-def _at_rate(drawn: Numbers, rate: float) -> Numbers:
-    """MSE and both errors at a rate, ``(3, 1 + draws, classification weights)``; nan beyond a curve's ends."""
-    out = np.full((3, *drawn.shape[1:2], drawn.shape[3]), np.nan)
-    for b, j in np.ndindex(*out.shape[1:]):
-        order = drawn[0, b, :, j].argsort()
-        rates = drawn[0, b, order, j]
-        for part in range(3):
-            out[part, b, j] = np.interp(rate, rates, drawn[part + 1, b, order, j], left=np.nan, right=np.nan)
+def at_rate(curve: Numbers, rate_bits: float) -> Numbers:
+    """MSE and both errors ``(3,)`` at a rate on a curve ``(4, points)`` of rates, MSE and errors; NaN beyond its ends.
+
+    Between two points in order of rate a mixture of both is taken. Points that another of the curve beats in rate, MSE and error
+    of the frozen classifier are left out.
+    """
+    kept: Numbers = curve[:, ~_beats(*curve[:3]).any(0)]
+    order = kept[0].argsort()
+    rates: Numbers = kept[0, order]
+    out = np.full(len(curve) - 1, np.nan)
+    if rates[0] <= rate_bits <= rates[-1]:
+        for part in range(len(out)):
+            out[part] = np.interp(rate_bits, rates, kept[part + 1, order])
     return out
 
 

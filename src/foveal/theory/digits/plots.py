@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from foveal.errors import MissingDependencyError
-from foveal.theory.digits.claims import Claims, Grid
+from foveal.theory.digits.claims import Claims, Grid, at_rate
 from foveal.theory.digits.surface import lower_envelope
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -20,7 +20,7 @@ _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 _MSE: Final = "distortion D: mean squared error, samples 0..255"
 _RATE: Final = "rate R: bits a digit, whole file"
 _ERROR: Final = "error C of the frozen classifier, %"
-_PALETTE: Final = 96
+_PALETTE: Final = 128
 _MESH: Final = 41
 
 
@@ -76,17 +76,24 @@ def _png(figure: Any) -> bytes:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     small = io.BytesIO()
-    Image.open(drawn).convert("RGB").quantize(_PALETTE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(_PALETTE, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        small, "PNG", optimize=True
+    )
     return small.getvalue()
 
 
 def _plain_log(axis: Any, low: float, high: float) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    ticks = [digit * 10.0**power for power in range(-3, 6) for digit in (1, 2, 5)]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low * 0.8 <= tick <= high * 1.25]))
+    axis.set_major_locator(FixedLocator(_ticks(low, high)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two, more of them where the two are close."""
+    digits = (1, 2, 5) if high > 30 * low else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    return [tick for power in range(-3, 6) for digit in digits if low * 0.8 <= (tick := digit * 10.0**power) <= high * 1.25]
 
 
 def _plain(value: float, _position: int | None) -> str:
@@ -94,25 +101,32 @@ def _plain(value: float, _position: int | None) -> str:
 
 
 def _surface(grid: Grid, rate: npt.NDArray[np.float64], mse: npt.NDArray[np.float64], error: npt.NDArray[np.float64]) -> bytes:
+    """Errors are drawn as logarithms, since most points lie below a tenth of the most."""
     envelope = lower_envelope(mse, error, rate)
+    least = max(float(error.min()), 0.01)
     unit = np.linspace(0.0, 1.0, _MESH)
-    d, c = np.meshgrid(float(mse.min()) + float(np.ptp(mse)) * unit, float(error.min()) + float(np.ptp(error)) * unit)
+    most = float(error.max()) / least
+    d, c = np.meshgrid(float(mse.min()) + float(np.ptp(mse)) * unit**1.5, least * most**unit)
     floor = envelope.rate_bits(d, c)
     floor[~np.isfinite(floor)] = np.nan
     figure, axes = _figure(9, 7, projection="3d")
-    axes.plot_surface(d, c, floor, color="#9ecae1", alpha=0.55, linewidth=0.2, edgecolor="#6699bb", rstride=2, cstride=2)
+    axes.plot_surface(
+        d, np.log10(c), floor, color="#cfe3f2", alpha=0.6, shade=False, linewidth=0.3, edgecolor="#7fa8c9", rstride=2, cstride=2
+    )
     for j, weight in enumerate(grid.classification_weights):
         style = _style(j)
-        axes.scatter(mse[:, j], error[:, j], rate[:, j], s=14, depthshade=False, label=_label(weight), **style)
-        at = mse[:, j].mean(1), error[:, j].mean(1), rate[:, j].mean(1)
-        axes.plot(*at, color=style["color"], linewidth=1.2)
-    axes.set_title("Every run, and the lower convex envelope of all", loc="left", fontsize=12)
+        height = np.log10(np.maximum(error[:, j], least))
+        axes.scatter(mse[:, j], height, rate[:, j], s=20, depthshade=False, label=_label(weight), **style)
+        axes.plot(mse[:, j].mean(1), height.mean(1), rate[:, j].mean(1), color=style["color"], linewidth=1.3)
+    ticks = _ticks(least, float(error.max()))
+    axes.set_yticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
+    axes.set_title("Every run, and the lower convex envelope of all (no envelope: out of reach)", loc="left", fontsize=12)
     axes.set_xlabel("D: mean squared error")
-    axes.set_ylabel("C: error of the frozen classifier, %")
+    axes.set_ylabel("C: error of the frozen classifier, %, logarithmic")
     axes.set_zlabel("R: bits a digit")
-    axes.view_init(elev=22, azim=38)
+    axes.view_init(elev=24, azim=52)
     axes.set_box_aspect(None, zoom=0.88)
-    axes.legend(frameon=False, fontsize=9.5, loc="upper left")
+    axes.legend(frameon=False, fontsize=9.5, loc="upper right")
     return _png(figure)
 
 
@@ -149,23 +163,22 @@ def _trade(
     """Lines of one rate: each weight of classification at that rate, between its two neighbours."""
     figure, axes = _figure(8, 5.5)
     rates = sorted({one.rate_bits for one in claims.exchanges})
-    means: list[npt.NDArray[np.float64]] = [x.mean(2) for x in (rate, mse, error)]
+    errors: list[float] = []
+    means = np.stack([part.mean(2) for part in (rate, mse, error, error)])
     for number, level in enumerate(rates):
-        weights = range(len(grid.classification_weights))
-        at = [tuple(_between(level, means[0][:, j], part[:, j]) for part in means[1:]) for j in weights]
+        found = [(weight, at_rate(means[:, :, j], level)) for j, weight in enumerate(grid.classification_weights)]
+        reached = [(weight, float(at[0]), float(at[1])) for weight, at in found if np.isfinite(at).all()]
         style = _style(number)
-        axes.plot([d for d, _ in at], [c for _, c in at], label=f"{level:.1f} bits", linewidth=1.6, markersize=6, **style)
-        for (d, c), weight in zip(at, grid.classification_weights, strict=True):
+        errors += [c for *_, c in reached]
+        axes.plot(
+            [d for _, d, _ in reached], [c for *_, c in reached], label=f"{level:.1f} bits", linewidth=1.6, markersize=6, **style
+        )
+        for weight, d, c in reached:
             axes.annotate(f"{weight:g}", (d, c), textcoords="offset points", xytext=(5, 4), fontsize=8, color="#555555")
     axes.set_yscale("log")
-    _plain_log(axes.yaxis, max(float(error.min()), 0.01), float(error.max()))
+    _plain_log(axes.yaxis, max(min(errors, default=1.0), 0.01), max(errors, default=1.0))
     _dress(axes, "Distortion against errors at equal rate; numbers are λc", _MSE, _ERROR)
     return _png(figure)
-
-
-def _between(level: float, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    order = x.argsort()
-    return float(np.interp(level, x[order], y[order]))
 
 
 def _held_out(grid: Grid, frozen: npt.NDArray[np.float64], held_out: npt.NDArray[np.float64]) -> bytes:
