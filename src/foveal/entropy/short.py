@@ -2,7 +2,8 @@
 
 The coder of long files (``coder``) ends with a state, which costs about three bytes; where the whole file is of one to
 twenty bytes that is much. Here the symbols narrow the interval 0..1 exactly, and the file is the shortest string of
-bytes whose value, ``file / 256^length``, lies in what is left. Of n symbols the interval is a fraction of ``2^(16 n)``,
+bytes whose value, ``(file + 1/2) / 256^length``, lies in what is left: the middle of all that may follow these bytes, so
+that no bytes at all, which are 1/2, are a likely file too. Of n symbols the interval is a fraction of ``2^(16 n)``,
 so time grows with the square of n: this is for tens of symbols.
 
 The method is arithmetic coding as in Rissanen and Langdon, "Arithmetic coding", IBM J. Res. Dev. 23 (1979), without
@@ -42,10 +43,10 @@ def shortest_file(coded: Iterable[tuple[int, Bounds]]) -> bytes:
         bits += TABLE_BITS
     for length in range(bits // 8 + 1):
         rest = bits - 8 * length
-        value = -(-low >> rest)
-        if value << rest < low + width:
+        value = -(-(2 * low - (1 << rest)) >> rest + 1)
+        if (2 * value + 1) << rest < 2 * (low + width):
             return value.to_bytes(length, "big")
-    raise AssertionError("an interval of whole bytes holds its own beginning")
+    raise AssertionError("a cell of all bytes lies inside")
 
 
 @final
@@ -53,7 +54,7 @@ class ShortReader:
     """Reads the entries of such a file in their order. Any bytes give entries: whoever reads has to code them again and compare."""
 
     def __init__(self, data: bytes) -> None:
-        self._rest, self._width = int.from_bytes(data, "big"), 1 << 8 * len(data)
+        self._rest, self._width = 2 * int.from_bytes(data, "big") + 1, 2 << 8 * len(data)
 
     def take(self, bounds: Bounds) -> int:
         """The index of the next entry."""

@@ -140,6 +140,14 @@ def test_alpha_settings_and_limits_are_refused_by_name(codec: DigitCodec) -> Non
         codec.decode(codec.encode(Picture(blank)), Limits(pixels=10))
 
 
+def test_the_most_frequent_cluster_lies_in_the_middle_and_files_of_no_bytes_are_there(codec: DigitCodec) -> None:
+    sizes = codec.networks.tables.clusters[:-1]
+    largest = int(sizes.argmax())
+    assert sizes[:largest].sum() < sizes.sum() / 2 + sizes[largest]
+    assert sizes[largest + 1 :].sum() < sizes.sum() / 2 + sizes[largest]
+    assert codec.networks.tables.read(b"")[0] == np.searchsorted(sizes.cumsum(), 1 << 15, side="right")
+
+
 def test_quality_changes_nothing(codec: DigitCodec, digits: Digits) -> None:
     ready = prepared(codec, digits.test_images[3])
     assert ready.encode(1) == ready.encode(100)

@@ -122,6 +122,12 @@ class DigitModel(nn.Module):
         self.log_gain.fill_(math.log(gain))
         self.log_scales.copy_((0.55 * spread).clamp_min(0.1).log().expand(self.log_scales.shape))
 
+    @torch.no_grad()
+    def arrange(self, order: Tensor) -> None:
+        """Puts the clusters in another order ``(clusters,)``."""
+        for part in (self.centres, self.log_scales, self.weights):
+            part.copy_(part[order])
+
 
 def _nearest(y: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
     """The nearest centre of each row of ``y``, and how many rows each has."""

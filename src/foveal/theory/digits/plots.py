@@ -110,14 +110,25 @@ def _surface(grid: Grid, rate: npt.NDArray[np.float64], mse: npt.NDArray[np.floa
     floor = envelope.rate_bits(d, c)
     floor[~np.isfinite(floor)] = np.nan
     figure, axes = _figure(9, 7, projection="3d")
+    axes.computed_zorder = False
     axes.plot_surface(
-        d, np.log10(c), floor, color="#cfe3f2", alpha=0.6, shade=False, linewidth=0.3, edgecolor="#7fa8c9", rstride=2, cstride=2
+        d,
+        np.log10(c),
+        floor,
+        color="#cfe3f2",
+        alpha=0.6,
+        shade=False,
+        linewidth=0.3,
+        edgecolor="#7fa8c9",
+        rstride=2,
+        cstride=2,
+        zorder=1,
     )
     for j, weight in enumerate(grid.classification_weights):
         style = _style(j)
         height = np.log10(np.maximum(error[:, j], least))
-        axes.scatter(mse[:, j], height, rate[:, j], s=20, depthshade=False, label=_label(weight), **style)
-        axes.plot(mse[:, j].mean(1), height.mean(1), rate[:, j].mean(1), color=style["color"], linewidth=1.3)
+        axes.scatter(mse[:, j], height, rate[:, j], s=20, depthshade=False, zorder=3, label=_label(weight), **style)
+        axes.plot(mse[:, j].mean(1), height.mean(1), rate[:, j].mean(1), color=style["color"], linewidth=1.3, zorder=2)
     ticks = _ticks(least, float(error.max()))
     axes.set_yticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
     axes.set_title("Every run, and the lower convex envelope of all (no envelope: out of reach)", loc="left", fontsize=12)
