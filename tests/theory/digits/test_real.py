@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.slow
-def test_a_hasty_codec_of_real_digits_beats_the_mean_picture_at_two_bytes(data_folder: Path, tmp_path: Path) -> None:
+def test_a_hasty_codec_of_real_digits_beats_the_mean_picture_at_four_bytes(data_folder: Path, tmp_path: Path) -> None:
     path = data_folder / "mnist" / "mnist.npz"
     if not path.is_file():
         pytest.skip(f"no handwritten digits at {path}; set FOVEAL_DATA to measure on them")
@@ -33,7 +33,7 @@ def test_a_hasty_codec_of_real_digits_beats_the_mean_picture_at_two_bytes(data_f
         test_images=whole.test_images[every],
         test_labels=whole.test_labels[every],
     )
-    hasty = Learning(steps=150, batch=64, learning_rate=3e-3)
+    hasty = Learning(steps=300, batch=64, learning_rate=3e-3)
     recipe = dataclasses.replace(
         read_recipe(ROOT / "recipes" / "rdc-digits.toml"), start=hasty, point=dataclasses.replace(hasty, steps=20)
     )
@@ -42,6 +42,6 @@ def test_a_hasty_codec_of_real_digits_beats_the_mean_picture_at_two_bytes(data_f
     codec = DigitCodec(save_networks(tmp_path / "hasty.safetensors", model, tables_of(model, digits)))
     trip = measure(codec, digits, frozen, held_out_classifier().eval())
     assert trip.differ <= trip.checked // 10
-    assert trip.digits.file_bits.mean() < 20
+    assert trip.digits.file_bits.mean() < 30
     mean = digits.train_images.mean(0)
     assert trip.digits.mse.mean() < 0.8 * np.square(digits.test_images - mean).mean()

@@ -8,7 +8,7 @@
 The file is the bare payload of the entropy coder, cut to its shortest form: 0 to about 20 bytes. It has no magic, no
 header and no check sum, since the head of a container would be larger than all the rest; so it says neither which
 weights it was made with nor that it is of this codec, and whoever reads it has to know both. What is damaged is found
-where no digit has such a file; where another digit has it, that digit is decoded.
+where no digit has such a file; where another digit has it, as may be after a cut, that digit is decoded.
 
 The symbols are the same on every machine; the picture may differ by 1 where floats do.
 """

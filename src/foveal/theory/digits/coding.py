@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from foveal.entropy.short import Bounds, ShortReader, shortest_file
 from foveal.entropy.tables import TABLE_BITS, TABLE_TOTAL, Table
-from foveal.errors import DamagedError, TruncatedError
+from foveal.errors import DamagedError
 
 Symbols = npt.NDArray[np.int64]
 
@@ -77,7 +77,7 @@ class DigitTables:
         """The cluster and the symbols ``(latents,)`` of a file.
 
         Raises:
-            DamagedError: no digit has this file. TruncatedError: it is the beginning of one.
+            DamagedError: no digit has this file.
         """
         if len(data) > self.most_bytes:
             raise DamagedError(f"{len(data)} bytes; the file of a digit has up to {self.most_bytes} with these weights")
@@ -88,11 +88,8 @@ class DigitTables:
         if escaped or (np.asarray(entries) >= self.counts).any():
             raise DamagedError("the file holds a symbol that no digit has")
         symbols = np.asarray(entries, np.int64) + self.low
-        own = self.file(cluster, symbols)
-        if own != data:
-            if own.startswith(data):
-                raise TruncatedError(f"{len(data)} bytes, the beginning of a file of {len(own)}")
-            raise DamagedError(f"{len(data)} bytes that no digit has: its symbols would be coded in {len(own)} others")
+        if (own := self.file(cluster, symbols)) != data:
+            raise DamagedError(f"{len(data)} bytes that no digit has: their symbols would be coded in {len(own)} others")
         return cluster, symbols
 
     @cached_property
