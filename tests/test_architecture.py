@@ -24,6 +24,7 @@ FORBIDDEN = {
     "training": {"typer", "rich", "av", "constriction", "foveal.cli", "foveal.bench"},
     "bench": {"foveal.cli", "foveal.training"},
     "theory": {"typer", "foveal.cli", "foveal.bench", "foveal.training", "foveal.tasks", "foveal.guidance"},
+    "digits": {"typer", "rich", "foveal.cli", "foveal.training", "foveal.tasks", "foveal.guidance", "foveal.api"},
 }
 
 

@@ -17,7 +17,7 @@ from foveal.cli.show import json_line
 from foveal.threads import MOST_WORKERS
 
 if TYPE_CHECKING:
-    from foveal.theory.digits.run import OnDone
+    from foveal.digits.run import OnDone
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ def rdc_digits(
     Every point is kept as soon as it is measured, so the same command goes on after a stop or a kill. At the end DIR holds
     points.csv, the plots, and report.md, which tests what the theory says and tells where the measurements contradict it.
     """
-    from foveal.theory.digits.recipe import read_recipe
-    from foveal.theory.digits.run import run_digits
+    from foveal.digits.recipe import read_recipe
+    from foveal.digits.run import run_digits
 
     plan = read_recipe(recipe)
     with _progress() as on_done:
         run = run_digits(plan, data, out, minutes=minutes, jobs=jobs, on_done=on_done)
     told = DigitsReport(str(out), run.done, run.total, round(run.seconds / 60, 1), None, None, None)
     if run.whole:
-        from foveal.theory.digits.report import write_report
-        from foveal.theory.digits.work import errors_on_originals
+        from foveal.digits.report import write_report
+        from foveal.digits.work import errors_on_originals
 
         path, claims = write_report(run, errors_on_originals(run.folder, data))
         told = DigitsReport(

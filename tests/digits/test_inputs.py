@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from foveal.digits.data import Digits, read_digits
+from foveal.digits.plan import Point, points_of
+from foveal.digits.recipe import read_recipe
 from foveal.errors import InputError, RecipeError
-from foveal.theory.digits.data import Digits, read_digits
-from foveal.theory.digits.plan import Point, points_of
-from foveal.theory.digits.recipe import read_recipe
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_shipped_recipe_is_read_and_has_a_grid_of_three_seeds() -> None:

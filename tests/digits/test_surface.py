@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foveal.digits.claims import Claims, Grid, check_claims
+from foveal.digits.contradictions import contradictions
+from foveal.digits.surface import lower_envelope
 from foveal.errors import CurveError, MissingDependencyError
-from foveal.theory.digits.claims import Claims, Grid, check_claims
-from foveal.theory.digits.contradictions import contradictions
-from foveal.theory.digits.surface import lower_envelope
 
 scipy_optimize = pytest.importorskip("scipy.optimize", reason="scipy comes with the bench extra")
 WEIGHTS = (0.01, 0.1, 1.0, 10.0)

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from foveal.codecs.learned.layers import add_uniform_noise
-from foveal.theory.digits.networks import analysis_transform, synthesis_transform
-from foveal.theory.digits.recipe import CodecSizes
+from foveal.digits.networks import analysis_transform, synthesis_transform
+from foveal.digits.recipe import CodecSizes
 
 STEP_ERROR_BITS: Final = 6 / math.log(2)
 """What the square of a rounding error, in steps, is worth in bits where steps are as they pay best: from ``R = -log2 step`` and ``D ~ step^2 / 12``."""

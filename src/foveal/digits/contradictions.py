@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from foveal.theory.digits.claims import Claims, Exchange, Interval, Step
+from foveal.digits.claims import Claims, Exchange, Interval, Step
 
 _SURE: Final = 0.975
 _SHOWN: Final = 6

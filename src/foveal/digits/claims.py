@@ -12,8 +12,8 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
+from foveal.digits.surface import lower_envelope
 from foveal.errors import CurveError
-from foveal.theory.digits.surface import lower_envelope
 
 Numbers = npt.NDArray[np.float64]
 

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
+from foveal.digits.data import read_digits
+from foveal.digits.measure import Measured, load_measured, write_table
+from foveal.digits.plan import Folder, points_of
+from foveal.digits.recipe import Recipe
 from foveal.errors import BackendError, InputError, RecipeError
 from foveal.media.output import write_whole
-from foveal.theory.digits.data import read_digits
-from foveal.theory.digits.measure import Measured, load_measured, write_table
-from foveal.theory.digits.plan import Folder, points_of
-from foveal.theory.digits.recipe import Recipe
 from foveal.threads import MOST_WORKERS, check_count
 
 OnDone = Callable[[str, int, int], None]
@@ -67,7 +67,7 @@ def run_digits(
         InputError: the digits cannot be read, or a file not be written. SettingsError: ``jobs`` is not 1 to ``MOST_WORKERS``.
         BackendError: a worker process died.
     """
-    from foveal.theory.digits.work import FROZEN, HELD_OUT, Task
+    from foveal.digits.work import FROZEN, HELD_OUT, Task
 
     check_count("jobs", jobs, MOST_WORKERS)
     folder, digest = Folder(out), read_digits(data).digest
@@ -105,7 +105,7 @@ class _Sitting:
 
     def do(self, tasks: Sequence[Any], jobs: int) -> None:
         """Raises what ``work.do`` raises, and BackendError where a process died."""
-        from foveal.theory.digits.work import do
+        from foveal.digits.work import do
 
         todo, running = deque(tasks), set[Future[str]]()
         if not todo:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 
 from foveal.codecs.learned.runtime import inference
-from foveal.theory.digits.codec import DigitNetworks
-from foveal.theory.digits.coding import Symbols
-from foveal.theory.digits.data import Pixels
-from foveal.theory.digits.model import STEP_ERROR_BITS
-from foveal.theory.digits.training import parts
+from foveal.digits.codec import DigitNetworks
+from foveal.digits.coding import Symbols
+from foveal.digits.data import Pixels
+from foveal.digits.model import STEP_ERROR_BITS
+from foveal.digits.training import parts
 
 _CHUNK: Final = 1000
 

@@ -29,14 +29,14 @@ from torch import Tensor
 from foveal.codecs.base import Codec, CodecInfo, DecodeSettings, EncodeSettings, FileInfo, Prepared, QualityScale
 from foveal.codecs.learned.runtime import inference
 from foveal.codecs.learned.weights import weights_id
+from foveal.digits.coding import DigitTables
+from foveal.digits.data import SIDE
+from foveal.digits.model import STEP_ERROR_BITS, DigitModel
+from foveal.digits.recipe import CodecSizes
 from foveal.errors import PictureError, UnknownWeightsError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.output import write_whole
 from foveal.picture import Picture
-from foveal.theory.digits.coding import DigitTables
-from foveal.theory.digits.data import SIDE
-from foveal.theory.digits.model import STEP_ERROR_BITS, DigitModel
-from foveal.theory.digits.recipe import CodecSizes
 
 INFO: Final = CodecInfo(
     id=0,  # of no .fvl file

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from foveal.codecs.base import Codec, EncodeSettings
+from foveal.digits.codec import DigitCodec, DigitPrepared, load_networks, save_networks
+from foveal.digits.coding import counted_tables
+from foveal.digits.data import Digits
+from foveal.digits.networks import frozen_classifier
+from foveal.digits.plan import Point
+from foveal.digits.recipe import CodecSizes, Grid, Learning, Recipe
+from foveal.digits.training import tables_of, train_point, train_start
 from foveal.errors import DamagedError, FormatError, LimitError, PictureError, SettingsError, UnknownWeightsError
 from foveal.limits import Limits
 from foveal.picture import Picture
-from foveal.theory.digits.codec import DigitCodec, DigitPrepared, load_networks, save_networks
-from foveal.theory.digits.coding import counted_tables
-from foveal.theory.digits.data import Digits
-from foveal.theory.digits.networks import frozen_classifier
-from foveal.theory.digits.plan import Point
-from foveal.theory.digits.recipe import CodecSizes, Grid, Learning, Recipe
-from foveal.theory.digits.training import tables_of, train_point, train_start
 
 QUICK = Learning(steps=150, batch=32, learning_rate=1e-2)
 RECIPE = Recipe(

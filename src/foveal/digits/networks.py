@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from foveal.theory.digits.data import CLASSES, SIDE
-from foveal.theory.digits.recipe import CodecSizes
+from foveal.digits.data import CLASSES, SIDE
+from foveal.digits.recipe import CodecSizes
 
 
 def analysis_transform(sizes: CodecSizes) -> nn.Sequential:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foveal.theory.digits.coding import DigitTables, counted_tables
-from foveal.theory.digits.data import Digits, Labels, Pixels
-from foveal.theory.digits.model import STEP_ERROR_BITS, DigitModel
-from foveal.theory.digits.plan import Point
-from foveal.theory.digits.recipe import CodecSizes, Learning, Recipe
+from foveal.digits.coding import DigitTables, counted_tables
+from foveal.digits.data import Digits, Labels, Pixels
+from foveal.digits.model import STEP_ERROR_BITS, DigitModel
+from foveal.digits.plan import Point
+from foveal.digits.recipe import CodecSizes, Learning, Recipe
 
 _WARMUP: Final = 50
 _SHIFT: Final = 2  # pixels that a classifier's digits are moved by, at most

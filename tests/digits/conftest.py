@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal.theory.digits.data import Digits, Labels, Pixels
+from foveal.digits.data import Digits, Labels, Pixels
 
 RECIPE = """
 least_accuracy = 90

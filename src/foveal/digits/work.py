@@ -12,16 +12,16 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from foveal.digits.codec import DigitCodec, save_networks
+from foveal.digits.data import Digits, read_digits
+from foveal.digits.measure import Measured, Row, measure, row_of, save_measured
+from foveal.digits.model import DigitModel
+from foveal.digits.networks import frozen_classifier, held_out_classifier
+from foveal.digits.plan import Folder, Point
+from foveal.digits.recipe import CodecSizes, Recipe
+from foveal.digits.training import surprise_and_errors, tables_of, train_classifier, train_point, train_start
 from foveal.errors import RecipeError
 from foveal.media.output import write_whole
-from foveal.theory.digits.codec import DigitCodec, save_networks
-from foveal.theory.digits.data import Digits, read_digits
-from foveal.theory.digits.measure import Measured, Row, measure, row_of, save_measured
-from foveal.theory.digits.model import DigitModel
-from foveal.theory.digits.networks import frozen_classifier, held_out_classifier
-from foveal.theory.digits.plan import Folder, Point
-from foveal.theory.digits.recipe import CodecSizes, Recipe
-from foveal.theory.digits.training import surprise_and_errors, tables_of, train_classifier, train_point, train_start
 
 FROZEN: Final = "frozen"
 HELD_OUT: Final = "held-out"

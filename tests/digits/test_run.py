@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from foveal.cli.main import main
-from foveal.theory.digits.codec import load_networks
-from foveal.theory.digits.measure import load_measured
-from foveal.theory.digits.plan import Folder, points_of
-from foveal.theory.digits.recipe import read_recipe
+from foveal.digits.codec import load_networks
+from foveal.digits.measure import load_measured
+from foveal.digits.plan import Folder, points_of
+from foveal.digits.recipe import read_recipe
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")

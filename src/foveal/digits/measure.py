@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 import numpy.typing as npt
 
+from foveal.digits.data import Digits
+from foveal.digits.plan import Folder, Point
 from foveal.media.output import write_whole
 from foveal.picture import Picture
-from foveal.theory.digits.data import Digits
-from foveal.theory.digits.plan import Folder, Point
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from foveal.theory.digits.codec import DigitCodec
+    from foveal.digits.codec import DigitCodec
 
 Numbers = npt.NDArray[np.float32]
 
@@ -107,8 +107,8 @@ def measure(codec: DigitCodec, digits: Digits, frozen: nn.Module, held_out: nn.M
 
     Every twentieth also goes through the codec alone, since floats may differ between the two.
     """
-    from foveal.theory.digits.batches import decoded_digits, encoded_digits
-    from foveal.theory.digits.training import surprise_and_errors
+    from foveal.digits.batches import decoded_digits, encoded_digits
+    from foveal.digits.training import surprise_and_errors
 
     files, bits, clusters = encoded_digits(codec.networks, digits.test_images)
     back = decoded_digits(codec.networks, files)

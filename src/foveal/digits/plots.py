@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from foveal.digits.claims import Claims, Grid, at_rate
+from foveal.digits.surface import lower_envelope
 from foveal.errors import MissingDependencyError
-from foveal.theory.digits.claims import Claims, Grid, at_rate
-from foveal.theory.digits.surface import lower_envelope
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 _COLORS: Final = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

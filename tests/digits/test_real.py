@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foveal.theory.digits.codec import DigitCodec, save_networks
-from foveal.theory.digits.data import read_digits
-from foveal.theory.digits.measure import measure
-from foveal.theory.digits.networks import frozen_classifier, held_out_classifier
-from foveal.theory.digits.plan import Point
-from foveal.theory.digits.recipe import Learning, read_recipe
-from foveal.theory.digits.training import tables_of, train_point, train_start
+from foveal.digits.codec import DigitCodec, save_networks
+from foveal.digits.data import read_digits
+from foveal.digits.measure import measure
+from foveal.digits.networks import frozen_classifier, held_out_classifier
+from foveal.digits.plan import Point
+from foveal.digits.recipe import Learning, read_recipe
+from foveal.digits.training import tables_of, train_point, train_start
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow

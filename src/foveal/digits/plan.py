@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from foveal.theory.digits.recipe import Grid
+from foveal.digits.recipe import Grid
 
 
 @dataclass(frozen=True, order=True)

@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 
 from foveal.bench.machine import describe_run
+from foveal.digits.claims import Above, Claims, Grid, Interval, check_claims
+from foveal.digits.contradictions import contradictions
+from foveal.digits.measure import Row
+from foveal.digits.plots import draw_plots
+from foveal.digits.run import Run
 from foveal.media.output import write_whole
-from foveal.theory.digits.claims import Above, Claims, Grid, Interval, check_claims
-from foveal.theory.digits.contradictions import contradictions
-from foveal.theory.digits.measure import Row
-from foveal.theory.digits.plots import draw_plots
-from foveal.theory.digits.run import Run
 
 _CAPTIONS: Final = {
     "surface": "The measured surface: every run, and the lower convex envelope of all",
