@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -14,40 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from foveal.codecs.base import Codec, EncodeSettings
-from foveal.digits.codec import DigitCodec, DigitPrepared, load_networks, save_networks
+from foveal.digits.codec import DigitCodec, DigitPrepared, load_networks
 from foveal.digits.coding import counted_tables
 from foveal.digits.data import Digits
-from foveal.digits.networks import frozen_classifier
-from foveal.digits.plan import Point
-from foveal.digits.recipe import CodecSizes, Grid, Learning, Recipe
-from foveal.digits.training import tables_of, train_point, train_start
 from foveal.errors import DamagedError, FormatError, LimitError, PictureError, SettingsError, UnknownWeightsError
 from foveal.limits import Limits
 from foveal.picture import Picture
-
-QUICK = Learning(steps=150, batch=32, learning_rate=1e-2)
-RECIPE = Recipe(
-    Grid((0.05,), (0.0,), (1, 2, 3)),
-    QUICK,
-    dataclasses.replace(QUICK, steps=8),
-    QUICK,
-    QUICK,
-    CodecSizes(latents=5, channels=4, clusters=12),
-)
-
-
-@pytest.fixture(scope="module")
-def saved(digits: Digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("codec") / "point.safetensors"
-    point = Point(0.05, 0.0, 1)
-    model = train_point(RECIPE, digits, point, train_start(RECIPE, digits, 1), frozen_classifier())
-    save_networks(path, model, tables_of(model, digits))
-    return path
-
-
-@pytest.fixture(scope="module")
-def codec(saved: Path) -> DigitCodec:
-    return DigitCodec(load_networks(saved))
 
 
 def prepared(codec: DigitCodec, image: np.ndarray) -> DigitPrepared:

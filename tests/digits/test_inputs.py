@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ def test_the_shipped_recipe_is_read_and_has_a_grid_of_three_seeds() -> None:
         ("[0, 32]", "[]", "a list of one or more"),
         ("learning_rate = 1e-2", "learning_rate = 0.0", "above 0"),
         ("[start]", "[begin]", r"\[start\]"),
+        ("learning_rate = 1e-2", "learning_rate = nan", "above 0"),
+        ("learning_rate = 1e-2", "learning_rate = inf", "above 0"),
+        ("least_accuracy = 90", "start_weight = nan", "start_weight = nan"),
         ("least_accuracy = 90", "least_accuracy = 101", "0 to 100"),
+        ("least_accuracy = 90", "least_accuracy = nan", "0 to 100"),
         ("least_accuracy = 90", "least_accuracy = ", "not TOML"),
     ],
 )
@@ -77,6 +82,12 @@ def test_digits_come_back_and_have_a_name_of_their_own(digits: Digits, digits_fi
         ({"test_labels": np.zeros(59, np.int64)}, "one a picture"),
         ({"test_labels": np.full(60, 10)}, "0 to 9 is allowed"),
         ({"test_labels": np.zeros(60)}, "whole numbers"),
+        ({"train_images": np.full((600, 28, 28), np.nan)}, "train_images is float64"),
+        ({"train_labels": np.full(600, np.nan)}, "train_labels is float64"),
+        ({"train_labels": np.full(600, -1)}, "0 to 9 is allowed"),
+        ({"test_images": np.zeros((0, 28, 28), np.uint8), "test_labels": np.zeros(0, np.int64)}, "test_images is uint8"),
+        ({"test_images": np.uint8(3)}, "test_images is uint8"),
+        ({"test_labels": np.array([None] * 60)}, "no .npz of digits"),
     ],
 )
 def test_wrong_digits_are_refused_by_name(digits: Digits, tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -96,3 +107,28 @@ def test_files_that_are_no_digits_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "d.npy", np.zeros(3))
     with pytest.raises(InputError, match=r"no \.npz of digits"):
         read_digits(tmp_path / "d.npy")
+
+
+def test_a_damaged_file_of_digits_is_refused_or_whole(digits: Digits, tmp_path: Path) -> None:
+    """Every third byte of the last 900, where the directory of the zip lies, and some of the rest."""
+    few = {name: array[:2] for name, array in vars(digits).items()}
+    np.savez(tmp_path / "d.npz", **few)
+    data = (tmp_path / "d.npz").read_bytes()
+    refused = 0
+    for at in [*range(0, len(data) - 900, 211), *range(len(data) - 900, len(data), 3)]:
+        for value in {0, 255, data[at] ^ 1} - {data[at]}:
+            (tmp_path / "d.npz").write_bytes(data[:at] + bytes([value]) + data[at + 1 :])
+            try:
+                read_digits(tmp_path / "d.npz")
+            except InputError:
+                refused += 1
+    assert refused > 150
+
+
+def test_an_array_that_says_it_is_huge_is_refused(digits: Digits, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", **vars(digits))
+    with zipfile.ZipFile(tmp_path / "d.npz", "a") as held:
+        header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (1000000000000000,), }\n"
+        held.writestr("more.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(InputError, match=r"no \.npz of digits"):
+        read_digits(tmp_path / "d.npz")

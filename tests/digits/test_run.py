@@ -93,7 +93,9 @@ def test_no_time_begins_nothing_and_says_how_to_go_on(
     assert not (tmp_path / "r" / "report.md").exists()
 
 
-def test_a_killed_run_leaves_no_process_and_goes_on(run: Path, recipe_file: Path, digits_file: Path) -> None:
+def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same(
+    run: Path, whole: Path, recipe_file: Path, digits_file: Path
+) -> None:
     for path in (run / "points").iterdir():
         path.unlink()
     arguments = command(recipe_file, digits_file, run)
@@ -113,8 +115,14 @@ def test_a_killed_run_leaves_no_process_and_goes_on(run: Path, recipe_file: Path
     assert 1 <= done < TOTAL - 5
     time.sleep(0.5)
     left = len(list((run / "points").glob("*.json")))
-    assert main(arguments) == 0
     assert left < TOTAL - 5
+    assert main([*arguments, "--jobs", "1"]) == 0
+    for point in points_of(read_recipe(recipe_file).grid):
+        ours, theirs = load_measured(Folder(run), point), load_measured(Folder(whole), point)
+        assert ours is not None
+        assert theirs is not None
+        assert ours.row.weights == theirs.row.weights
+        assert (ours.digits.mse == theirs.digits.mse).all()
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def _head(run: Run, clean: dict[str, float], command: str | None) -> str:
             f"- machine: {about.cpu}, {about.cores} cores, {run.jobs} processes of one thread; {about.platform}; Python {about.python}",
             f"- versions: {versions}",
             f"- time: {run.seconds / 60:.1f} minutes in all, {work / len(rows):.1f} s a point",
-            f"- {sum(row.checked for row in rows)} files were also made by the codec one by one; {sum(row.differ for row in rows)} differ",
+            f"- check: {sum(row.checked for row in rows)} files were also made by the codec one by one, {sum(row.differ for row in rows)} "
+            "of them otherwise: floats of a batch differ in their last digits, and a latent on the edge between two symbols falls to the other side",
             f"- digits: SHA-256 {run.data}…; date: {about.date}",
         ]
     )

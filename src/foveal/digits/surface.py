@@ -1,7 +1,7 @@
 """The lower convex envelope of measured points: the least rate at each distortion and error that mixing codecs reaches.
 
-A file that says first which of two codecs it is of, with a part q of all files of the one, has q times the rate, the
-distortion and the error of the one and 1 - q times those of the other. So whatever lies above the envelope is beaten by
+Two codecs, of which one codes a part q of all digits, as was agreed on beforehand, have q times the rate, the distortion
+and the error of the one and 1 - q times those of the other. So whatever lies above the envelope is beaten by
 a mixture of what was measured; R(D, C) itself is convex and lies below.
 """
 
