@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from foveal.digits.codec import DigitCodec
 from foveal.digits.data import Digits
+from foveal.entropy.short import Bounds, shortest_file
+from foveal.entropy.tables import Table
 from foveal.errors import DamagedError
 from foveal.picture import Picture
 
@@ -95,3 +97,15 @@ def test_long_files_are_refused_at_once_and_take_no_memory(codec: DigitCodec) ->
 @given(st.binary(max_size=40))
 def test_random_bytes(codec: DigitCodec, data: bytes) -> None:
     outcome(codec, data)
+
+
+def test_files_of_escapes_are_refused(codec: DigitCodec) -> None:
+    """Tables have an escape, which every coder of foveal may meet in damaged bytes, and no digit."""
+    tables = codec.networks.tables
+    clusters = Bounds.of(Table(0, tables.clusters))
+    first = [Bounds.of(Table(0, row[: n + 1])) for row, n in zip(tables.frequencies[0], tables.counts, strict=True)]
+    of_cluster = shortest_file([(len(tables.clusters) - 1, clusters)])
+    of_symbol = shortest_file([(0, clusters), *((0, bounds) for bounds in first[:-1]), (int(tables.counts[-1]), first[-1])])
+    for data in (of_cluster, of_symbol):
+        with pytest.raises(DamagedError, match="a symbol that no digit has"):
+            tables.read(data)

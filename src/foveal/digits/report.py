@@ -89,18 +89,23 @@ def _head(run: Run, clean: dict[str, float], command: str | None) -> str:
             "",
             f"{len(rows)} codecs: {len(run.recipe.grid.distortion_weights)} weights of distortion, "
             f"{len(run.recipe.grid.classification_weights)} of classification, {len(run.recipe.grid.seeds)} seeds; "
-            f"{codec.latents} latents, {codec.clusters} clusters. Every test digit ({len(run.measured[0].digits.mse)}) is a file. "
+            f"{codec.latents} latents, {codec.clusters} cluster{'s' * (codec.clusters > 1)}. Every test digit ({len(run.measured[0].digits.mse)}) is a file. "
             f"On the digits as they are the classifiers err on {errors}.",
             "",
             f"- command: `{about.command}`",
             f"- machine: {about.cpu}, {about.cores} cores, {run.jobs} processes of one thread; {about.platform}; Python {about.python}",
             f"- versions: {versions}",
             f"- time: {run.seconds / 60:.1f} minutes in all, {work / len(rows):.1f} s a point",
-            f"- check: {sum(row.checked for row in rows)} files were also made by the codec one by one, {sum(row.differ for row in rows)} "
-            "of them otherwise: floats of a batch differ in their last digits, and a latent on the edge between two symbols falls to the other side",
+            _check(rows),
             f"- digits: SHA-256 {run.data}…; date: {about.date}",
         ]
     )
+
+
+def _check(rows: Sequence[Row]) -> str:
+    checked, differ = sum(row.checked for row in rows), sum(row.differ for row in rows)
+    why = "; floats of a batch differ in their last digits, and a latent on the edge of two symbols falls to the other side"
+    return f"- check: {checked} files were also made by the codec one by one, {differ} of them otherwise{why if differ else ''}"
 
 
 def _points(run: Run) -> str:
