@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -135,7 +136,7 @@ def test_tables_are_integers_that_sum_up_and_hold_all_that_was_counted() -> None
     assert (tables.frequencies.sum(2) == 1 << 16).all()
     assert tables.clusters.sum() == 1 << 16
     assert (tables.low + tables.counts - 1)[2] == 127
-    held = np.arange(tables.frequencies.shape[2]) <= tables.counts[:, None]
+    held: npt.NDArray[np.bool_] = np.arange(tables.frequencies.shape[2]) <= tables.counts[:, None]
     assert ((tables.frequencies >= 1) == held).all()
     tables.read(tables.file(4, tables.low))
 

@@ -67,7 +67,10 @@ def test_points_without_an_envelope_are_refused(columns: Any, words: str) -> Non
 
 
 def test_without_scipy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def nothing(name: str) -> None:
+        return None
+
+    monkeypatch.setattr(importlib.util, "find_spec", nothing)
     with pytest.raises(MissingDependencyError, match=r"foveal\[bench\]"):
         lower_envelope([1, 2, 3], [1, 3, 2], [3, 2, 1])
 

@@ -64,9 +64,9 @@ def rdc_digits(
     told = DigitsReport(str(out), run.done, run.total, round(run.seconds / 60, 1), None, None, None)
     if run.whole:
         from foveal.digits.report import write_report
-        from foveal.digits.work import errors_on_originals
+        from foveal.digits.work import errors_on_originals, label_code_of
 
-        path, claims = write_report(run, errors_on_originals(run.folder, data))
+        path, claims = write_report(run, errors_on_originals(run.folder, data), label_code_of(run.folder, data))
         told = DigitsReport(
             str(out), run.done, run.total, told.minutes, str(path), round(claims.mean_gap.value, 3), claims.beaten_runs[0]
         )

@@ -125,12 +125,12 @@ def counted_tables(symbols: Symbols, cluster: Symbols, clusters: int) -> DigitTa
     weight = np.where(held, _COUNT_WEIGHT * seen + _POOL * pool // len(symbols) + 1, 0)
     frequencies = np.zeros((clusters, latents, most + 1), np.int64)
     for i, n in enumerate(counts):
-        frequencies[:, i, : n + 1] = _frequencies(weight[:, i, :n])
-    of_clusters = _frequencies(np.bincount(cluster, minlength=clusters)[None].astype(np.int64) + 1)[0]
+        frequencies[:, i, : n + 1] = table_frequencies(weight[:, i, :n])
+    of_clusters = table_frequencies(np.bincount(cluster, minlength=clusters)[None].astype(np.int64) + 1)[0]
     return DigitTables(low, counts, frequencies, of_clusters)
 
 
-def _frequencies(weight: Symbols) -> Symbols:
+def table_frequencies(weight: Symbols) -> Symbols:
     """Weights ``(rows, n)`` as frequencies ``(rows, n + 1)`` out of 2^16, each at least 1, the last of an escape: integers only."""
     entries = weight.shape[1] + 1
     cumulative = np.cumsum(np.pad(weight, ((0, 0), (1, 1))), 1)

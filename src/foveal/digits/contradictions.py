@@ -45,7 +45,7 @@ def _beaten(claims: Claims) -> list[str]:
             for one in list(sure.values())[:_SHOWN]
         )
         found.append(
-            f"Not monotone: another point has a lower rate, less distortion and fewer errors in 97.5 % of draws or more, for {len(sure)} points: "
+            f"Not monotone: another point has a lower rate, less distortion and fewer errors in 97.5 % of draws or more, for {len(sure)} point{'s' * (len(sure) > 1)}: "
             f"{shown}{_more(list(sure))}."
         )
     if beaten:

@@ -122,6 +122,12 @@ def tables_of(model: DigitModel, digits: Digits) -> DigitTables:
 
 
 @torch.inference_mode()
+def answers(net: nn.Module, images: Pixels) -> Labels:
+    """What a classifier says of each picture, ``(n,)``."""
+    return torch.cat([net(x).argmax(1) for x in parts(images)]).numpy()
+
+
+@torch.inference_mode()
 def surprise_and_errors(net: nn.Module, images: Pixels, labels: Labels) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """A classifier's cross entropy in bits, float32 ``(n,)``, and where it errs, bool ``(n,)``."""
     logits = torch.cat([net(x) for x in parts(images)])

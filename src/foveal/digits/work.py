@@ -14,6 +14,7 @@ from torch import nn
 
 from foveal.digits.codec import DigitCodec, save_networks
 from foveal.digits.data import Digits, read_digits
+from foveal.digits.label_code import LabelCode, label_code
 from foveal.digits.measure import Measured, Row, measure, row_of, save_measured
 from foveal.digits.model import DigitModel
 from foveal.digits.networks import frozen_classifier, held_out_classifier
@@ -115,3 +116,8 @@ def errors_on_originals(folder: Folder, data: Path) -> dict[str, float]:
         name: 100 * float(surprise_and_errors(classifier(folder, name), digits.test_images, digits.test_labels)[1].mean())
         for name in (FROZEN, HELD_OUT)
     }
+
+
+def label_code_of(folder: Folder, data: Path) -> LabelCode:
+    """What a code that names the frozen classifier's answer does to the test digits."""
+    return label_code(_digits(data), classifier(folder, FROZEN), classifier(folder, HELD_OUT))
