@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -51,6 +52,8 @@ def read_digits(path: Path) -> Digits:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read the digits {path}: {error.strerror}; an .npz as MNIST comes in is needed") from error
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise InputError(f"{path} is no .npz of digits: it is no zip archive, or is cut off")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays: dict[str, Any] = {name: held[name] for name in held.files}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from foveal.digits.claims import Claims, Grid, at_rate
+from foveal.digits.label_code import LabelCode
 from foveal.digits.surface import lower_envelope
 from foveal.errors import MissingDependencyError
 
@@ -24,7 +25,7 @@ _PALETTE: Final = 128
 _MESH: Final = 41
 
 
-def draw_plots(grid: Grid, claims: Claims) -> dict[str, bytes]:
+def draw_plots(grid: Grid, claims: Claims, label: LabelCode) -> dict[str, bytes]:
     """PNGs by name: ``surface``, ``rate-distortion``, ``rate-error``, ``trade``, ``held-out``.
 
     Raises:
@@ -36,8 +37,18 @@ def draw_plots(grid: Grid, claims: Claims) -> dict[str, bytes]:
     rate, mse, error, held_out = means
     return {
         "surface": _surface(grid, rate, mse, error),
-        "rate-distortion": _curves(grid, rate, mse, (_RATE, _MSE), "Rate and distortion, by weight of classification"),
-        "rate-error": _curves(grid, rate, error, (_RATE, _ERROR), "Rate and errors, by weight of classification", log=True),
+        "rate-distortion": _curves(
+            grid, rate, mse, (label.rate_bits, label.mse), (_RATE, _MSE), "Rate and distortion, by weight of classification"
+        ),
+        "rate-error": _curves(
+            grid,
+            rate,
+            error,
+            (label.rate_bits, label.frozen_percent),
+            (_RATE, _ERROR),
+            "Rate and errors, by weight of classification",
+            log=True,
+        ),
         "trade": _trade(grid, claims, rate, mse, error),
         "held-out": _held_out(grid, error, held_out),
     }
@@ -145,6 +156,7 @@ def _curves(
     grid: Grid,
     x: npt.NDArray[np.float64],
     y: npt.NDArray[np.float64],
+    label: tuple[float, float],
     names: tuple[str, str],
     title: str,
     *,
@@ -155,11 +167,12 @@ def _curves(
         style = _style(j)
         axes.plot(x[:, j].mean(1), y[:, j].mean(1), color=style["color"], linewidth=1.6)
         axes.scatter(x[:, j], y[:, j], s=22, label=_label(weight), edgecolor="white", linewidth=0.4, zorder=3, **style)
+    axes.scatter(*label, s=110, marker="*", color="#E69F00", label="ten files: the class alone", zorder=4)
     axes.set_xscale("log")
     _plain_log(axes.xaxis, max(float(x.min()), 0.5), float(x.max()))
     if log:
         axes.set_yscale("log")
-        _plain_log(axes.yaxis, max(float(y.min()), 0.01), float(y.max()))
+        _plain_log(axes.yaxis, max(min(float(y.min()), label[1]), 0.01), float(y.max()))
     _dress(axes, title + "; each seed, lines through their means", *names)
     return _png(figure)
 

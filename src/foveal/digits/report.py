@@ -64,7 +64,7 @@ def write_report(run: Run, clean: dict[str, float], label: LabelCode, command: s
     """
     grid = grid_of(run)
     claims = check_claims(grid)
-    for name, png in draw_plots(grid, claims).items():
+    for name, png in draw_plots(grid, claims, label).items():
         write_whole(run.folder.path / f"{name}.png", png)
     write_whole(run.folder.path / "claims.json", json.dumps(asdict(claims), indent=1).encode())
     path = run.folder.path / "report.md"
