@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -76,13 +78,34 @@ def test_a_run_goes_on_and_what_is_made_again_is_the_same(
     told = json.loads(out)
     assert (told["done"], told["total"], told["report"]) == (TOTAL, TOTAL, str(run / "report.md"))
     assert f"{TOTAL} of {TOTAL}: d" in err
-    assert err.count(" of ") == 4
+    assert err.splitlines()[0] == f"{TOTAL - 4} of {TOTAL}: work begins"
+    assert err.count(" of ") == 5
     for point, one in zip(points, before, strict=True):
         again = load_measured(folder, point)
         assert again is not None
         assert one is not None
         assert (again.digits.ideal_bits == one.digits.ideal_bits).all()
         assert again.row.weights == one.row.weights
+
+
+@pytest.mark.parametrize("missing", ["matplotlib", "scipy"])
+def test_what_the_report_needs_is_asked_for_before_any_work(
+    recipe_file: Path,
+    digits_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    known = importlib.util.find_spec
+
+    def without(name: str) -> ModuleSpec | None:
+        return None if name == missing else known(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    assert main(command(recipe_file, digits_file, tmp_path / "r")) == 1
+    assert f"needs {missing}; pip install 'foveal[bench]'" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
 
 
 def test_no_time_begins_nothing_and_says_how_to_go_on(
@@ -103,6 +126,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same(
         [sys.executable, "-m", "foveal", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
+    assert process.stderr.readline() == f"5 of {TOTAL}: work begins\n"
     assert process.stderr.readline().startswith(f"6 of {TOTAL}: ")
     process.send_signal(signal.SIGKILL)
     process.wait(10)

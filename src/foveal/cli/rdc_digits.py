@@ -45,7 +45,12 @@ def rdc_digits(
         Path, typer.Option(metavar="DIR", help="The folder of points, plots and report. A run that is there goes on.")
     ],
     minutes: Annotated[
-        float, typer.Option(min=0, metavar="M", help="Begin nothing more after M minutes. Default: when the recipe is done.")
+        float,
+        typer.Option(
+            min=0,
+            metavar="M",
+            help="Begin nothing more after M minutes; what has begun is finished. Default: when the recipe is done.",
+        ),
     ] = math.inf,
     jobs: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, metavar="N", help="Processes, of one thread each.")] = 2,
     as_json: Json = False,
@@ -56,14 +61,15 @@ def rdc_digits(
     points.csv, the plots, and report.md, which tests what the theory says and tells where the measurements contradict it.
     """
     from foveal.digits.recipe import read_recipe
+    from foveal.digits.report import check_installed, write_report
     from foveal.digits.run import run_digits
 
+    check_installed()
     plan = read_recipe(recipe)
     with _progress() as on_done:
         run = run_digits(plan, data, out, minutes=minutes, jobs=jobs, on_done=on_done)
     told = DigitsReport(str(out), run.done, run.total, round(run.seconds / 60, 1), None, None, None)
     if run.whole:
-        from foveal.digits.report import write_report
         from foveal.digits.work import errors_on_originals, label_code_of
 
         path, claims = write_report(run, errors_on_originals(run.folder, data), label_code_of(run.folder, data))

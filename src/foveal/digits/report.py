@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from foveal.digits.measure import Row
 from foveal.digits.plots import draw_plots
 from foveal.digits.run import Run
 from foveal.digits.surface import lower_envelope
+from foveal.errors import MissingDependencyError
 from foveal.media.output import write_whole
 
 _CAPTIONS: Final = {
@@ -51,6 +53,13 @@ def grid_of(run: Run) -> Grid:
 
     parts = {name: stacked(column, 100.0 if name.endswith("percent") else 1.0) for name, column in _PARTS.items()}
     return Grid(weights.distortion_weights, weights.classification_weights, **parts)
+
+
+def check_installed() -> None:
+    """What the report needs, asked for before the work. Raises MissingDependencyError: matplotlib or scipy is not installed."""
+    for name in ("matplotlib", "scipy"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependencyError(f"the report of digits needs {name}; pip install 'foveal[bench]'")
 
 
 def write_report(run: Run, clean: dict[str, float], label: LabelCode, command: str | None = None) -> tuple[Path, Claims]:

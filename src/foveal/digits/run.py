@@ -27,7 +27,7 @@ from foveal.media.output import write_whole
 from foveal.threads import MOST_WORKERS, check_count
 
 OnDone = Callable[[str, int, int], None]
-"""Called with what came of a task, how many are finished now, and how many there are."""
+"""Called with ``work begins`` and then with what came of each task, how many are finished now, and how many there are."""
 _VERSION: Final = 1
 
 
@@ -79,6 +79,8 @@ def run_digits(
     total, done = len(first) + len(points), len(first) + len(points) - len(left_first) - len(left)
     begun = time.monotonic()
     sitting = _Sitting(folder, on_done, begun, minutes * 60, spent, done, total)
+    if left_first or left:
+        on_done("work begins", done, total)
     for stage in (left_first, left):
         sitting.do([Task(recipe, data, folder, what) for what in stage], jobs)
     found = [load_measured(folder, point) for point in points]
