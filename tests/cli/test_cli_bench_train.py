@@ -134,13 +134,13 @@ def test_a_run_is_trained_resumed_and_exported(photos: Path, capsys: pytest.Capt
 
 def test_weights_of_another_codec_are_named(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    theirs = next(card for card in cards() if card.name == "hyperprior-1")
+    theirs = next(card for card in cards() if card.name == "hyperprior-2")
     (tmp_path / "bare.safetensors.xz").write_bytes(theirs.path.read_bytes())
     begin = ["train", str(tmp_path / "tiny.toml"), "--data", str(photos), "--run", str(tmp_path / "run"), "--minutes", "0"]
-    for start in ("hyperprior-1", str(theirs.path)):
+    for start in ("hyperprior-2", str(theirs.path)):
         assert main([*begin, "--from", start]) == 1
         assert capsys.readouterr().err == (
-            f"error: the weights {start} are of hyperprior, the recipe trains gdn; start from gdn-1, take a recipe of hyperprior, "
+            f"error: the weights {start} are of hyperprior, the recipe trains gdn; start from gdn-2, take a recipe of hyperprior, "
             "or leave --from out\n"
         )
     assert main([*begin, "--from", str(tmp_path / "bare.safetensors.xz")]) == 1

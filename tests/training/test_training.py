@@ -14,8 +14,10 @@ import torch
 from PIL import Image
 
 from foveal.codecs.base import EncodeSettings
-from foveal.codecs.learned import weights
+from foveal.codecs.learned import short_weights, weights
 from foveal.codecs.learned.gdn import GdnConfig, GdnModel, load_networks
+from foveal.codecs.learned.hyperprior import networks
+from foveal.codecs.learned.pink_noise import pink_noise
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import RecipeError
 from foveal.metrics.psnr import psnr_rgb_db
@@ -23,7 +25,7 @@ from foveal.picture import Picture
 from foveal.training import loop
 from foveal.training.config import CodecConfig, DataConfig, read_recipe
 from foveal.training.data import RandomCrops, load_photos
-from foveal.training.export import Provenance, export_run
+from foveal.training.export import Provenance, export_again, export_run
 from foveal.training.loop import learning_rate, load_initial, train
 from foveal.training.models import build_model, trainable
 from foveal.training.subjects import subject_of
@@ -198,6 +200,43 @@ def test_frequency_trains_and_exports_and_trains_on_from_what_it_exported(photos
     exact = [name for name in shipped if name.startswith(("prior.", "quantisers."))]
     assert exact
     assert all(torch.equal(again[name].int(), shipped[name].int()) for name in exact if not name.endswith(".shift"))
+
+
+@pytest.mark.parametrize("codec", ["gdn", "hyperprior", "frequency"])
+def test_weights_of_an_earlier_export_are_shortened_and_keep_their_integers(
+    codec: str, photo: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier exports had their floats in float16."""
+    for module in (short_weights, networks):
+        monkeypatch.setattr(module, "pink_noise", lambda: pink_noise()[:1, :, :128, :128])  # quick
+    sizes = {"frequency": TINY_FREQUENCY.model}.get(codec, {"channels": 48, "latent_channels": 64})
+    model = build_model(codec, sizes).eval()
+    floats = tuple(f"{name}." for name in ("analysis", "synthesis", "hyper_analysis"))
+    plain = {n: t.half() for n, t in model.state_dict().items() if n.startswith(floats)}
+    rest = {n: t for n, t in trainable(codec).freeze(model).items() if not n.startswith(floats)}
+    card = weights.Card(
+        name="old", id="", config=dataclasses.asdict(model.config), data="", data_terms="", recipe="by hand", steps=1, minutes=1,  # type: ignore[call-overload]
+        machine="", figures="", licence="", codec=codec, default=True,
+    )  # fmt: skip
+    old = tmp_path / "old.safetensors.xz"
+    old.write_bytes(weights.pack_weights(plain | rest)[1])
+    old.with_name("old.json").write_text(json.dumps(dataclasses.asdict(card)))
+
+    made = export_again(old, tmp_path / "out", "new", "shorter")
+    assert (made.name, made.codec, made.recipe) == ("new", codec, "by hand; shorter")
+    new = weights.read_tensors(tmp_path / "out" / "new.safetensors.xz")
+    assert all(torch.equal(new[name], tensor) for name, tensor in rest.items())
+    assert (tmp_path / "out" / "new.safetensors.xz").stat().st_size < 0.75 * old.stat().st_size
+    x, found = torch.from_numpy(photo.samples[:128, :128].copy()).permute(2, 0, 1)[None].float() / 255, list[float]()
+    for tensors in (plain | rest, new):
+        model.load_state_dict(trainable(codec).thaw(tensors))
+        with torch.no_grad():
+            found.append(float((model(x, torch.tensor([95.0]))[1] - x).square().mean().log10()) * 10)
+    assert found[0] == pytest.approx(found[1], abs=0.05)
+    assert found[0] < -20
+    old.with_name("old.json").unlink()
+    with pytest.raises(RecipeError, match="no weights of a codec with their card"):
+        export_again(old, tmp_path / "out", "new")
 
 
 def test_ms_ssim_trains_and_refuses_what_it_cannot_weigh(photo: Picture, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def train(
         typer.Option(
             "--from",
             metavar="WEIGHTS",
-            help="Start a fresh run from these weights: a .safetensors(.xz) file, a run's folder, or a name such as frequency-1.",
+            help="Start a fresh run from these weights: a .safetensors(.xz) file, a run's folder, or a name such as frequency-2.",
         ),
     ] = None,
     export: Annotated[
@@ -84,7 +84,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Export the difference to weights that ship, such as frequency-1, that the run went on from: a smaller file.",
+            help="Export the difference to weights that ship, such as frequency-2, that the run went on from: a smaller file.",
         ),
     ] = None,
     as_json: Json = False,

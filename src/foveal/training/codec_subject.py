@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foveal.codecs.learned.scale_tables import counted_cdf
+from foveal.codecs.learned.short_weights import PICTURE_ERROR_DB
 from foveal.codecs.learned.weights import Card, WeightsCard
 from foveal.training.config import CodecConfig
 from foveal.training.data import Pixels, RandomCrops, load_photos
@@ -24,6 +25,7 @@ from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, 
 
 _MEASURE_AT = (10.0, 40.0, 70.0, 95.0)
 _COUNTED_PHOTOS = 24
+_SHORT = f"rounded for an error of {PICTURE_ERROR_DB:.0f} dB"
 
 
 @final
@@ -96,10 +98,10 @@ class CodecSubject(Subject[CodecConfig, Pixels]):
         """A codec with tables by scale counts its symbols on some of the photographs in ``data``."""
         tensors = trainable(self.config.codec).freeze(model)
         if data is None or not hasattr(model, "expected"):
-            return Frozen(tensors)
+            return Frozen(tensors, _SHORT)
         counted = counted_cdf(model, self._photos(data))  # type: ignore[arg-type]
         tensors["tables.cdf"] = torch.from_numpy(counted.astype(np.int32))
-        return Frozen(tensors, f"tables counted on {_COUNTED_PHOTOS} of the photographs")
+        return Frozen(tensors, f"tables counted on {_COUNTED_PHOTOS} of the photographs; {_SHORT}")
 
     def card(self, made: WeightsCard, provenance: Provenance) -> Card:
         fields: dict[str, Any] = asdict(made)

@@ -6,11 +6,12 @@ import dataclasses
 import json
 from pathlib import Path
 
-from foveal.codecs.learned.weights import SUFFIX, WeightsCard, pack_weights
+from foveal.codecs.learned.weights import SUFFIX, Card, WeightsCard, pack_weights, read_tensors
 from foveal.errors import RecipeError
 from foveal.media.output import write_whole
 from foveal.training.checkpoint import Progress, load_tensors
 from foveal.training.config import AnyConfig
+from foveal.training.models import trainable
 from foveal.training.subject import Provenance as Provenance
 from foveal.training.subjects import subject_of
 
@@ -54,7 +55,35 @@ def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, 
         base=provenance.base,
     )
     card = subject.card(made, provenance)
+    _write(card, written, out)
+    return card
+
+
+def export_again(path: Path, out: Path, name: str, note: str = "") -> Card:
+    """Writes weights of a codec that an earlier export made, with its card beside them, as an export does now: their floats
+    shortened. Steps, entropy networks and tables stay the integers that they are.
+
+    Raises:
+        RecipeError: the file or its card does not serve.
+    """
+    try:
+        tensors = read_tensors(path)
+        old = Card(**json.loads(path.with_name(f"{path.name.removesuffix(SUFFIX)}.json").read_text()))
+        codec = trainable(old.codec)
+        model = codec.build(dict(old.config)).eval()
+        model.load_state_dict(codec.thaw(tensors))
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(f"{path} holds no weights of a codec with their card beside them: {error}") from error
+    short = codec.shorten(model)
+    networks = tuple({f"{part.split('.', 1)[0]}." for part in short})
+    made_id, written = pack_weights({n: t for n, t in tensors.items() if not n.startswith(networks)} | short)
+    recipe = "; ".join(part for part in (old.recipe, note) if part)
+    card = dataclasses.replace(old, name=name, id=made_id, recipe=recipe, base=None)
+    _write(card, written, out)
+    return card
+
+
+def _write(card: WeightsCard, written: bytes, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / f"{card.name}{SUFFIX}", written)
     write_whole(out / f"{card.name}.json", (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
-    return card

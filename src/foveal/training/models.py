@@ -17,7 +17,9 @@ from foveal.codecs.learned.gdn import freeze as freeze_gdn
 from foveal.codecs.learned.gdn import thaw as thaw_gdn
 from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorModel
 from foveal.codecs.learned.hyperprior.networks import freeze as freeze_hyperprior
+from foveal.codecs.learned.hyperprior.networks import short_networks
 from foveal.codecs.learned.hyperprior.networks import thaw as thaw_hyperprior
+from foveal.codecs.learned.short_weights import short_transforms
 from foveal.declared import build
 from foveal.errors import RecipeError
 
@@ -46,21 +48,27 @@ class TrainableCodec(Protocol):
 
 @dataclass(frozen=True)
 class Trainable:
-    """A codec that can be trained. ``freeze``: the tensors that ship; ``thaw``: a state to train on from them."""
+    """A codec that can be trained. ``freeze``: the tensors that ship; ``thaw``: a state to train on from them. ``shorten``: those
+    tensors of ``freeze`` that come of weights in floats, shortened; the codec's integers are the rest.
+    """
 
     build: Callable[[dict[str, Any]], nn.Module]
     freeze: Callable[[Any], dict[str, Tensor]]
     thaw: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+    shorten: Callable[[Any], dict[str, Tensor]]
 
 
 _TRAINABLE = {
     "frequency": Trainable(
-        lambda sizes: FrequencyModel(build(FrequencyConfig, sizes, "[model]")), freeze_frequency, thaw_frequency
+        lambda sizes: FrequencyModel(build(FrequencyConfig, sizes, "[model]")), freeze_frequency, thaw_frequency, short_transforms
     ),
     "hyperprior": Trainable(
-        lambda sizes: HyperpriorModel(build(HyperpriorConfig, sizes, "[model]")), freeze_hyperprior, thaw_hyperprior
+        lambda sizes: HyperpriorModel(build(HyperpriorConfig, sizes, "[model]")),
+        freeze_hyperprior,
+        thaw_hyperprior,
+        short_networks,
     ),
-    "gdn": Trainable(lambda sizes: GdnModel(build(GdnConfig, sizes, "[model]")), freeze_gdn, thaw_gdn),
+    "gdn": Trainable(lambda sizes: GdnModel(build(GdnConfig, sizes, "[model]")), freeze_gdn, thaw_gdn, short_transforms),
 }
 
 

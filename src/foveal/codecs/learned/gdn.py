@@ -40,6 +40,7 @@ from foveal.codecs.learned.layers import add_uniform_noise, round_through
 from foveal.codecs.learned.one_band import OneBandPrepared, padded_pixels, read_one_band
 from foveal.codecs.learned.quality_map import CELL, guide_steps
 from foveal.codecs.learned.runtime import inference, ready, run_in_blocks
+from foveal.codecs.learned.short_weights import short_transforms, widened
 from foveal.codecs.learned.symbols import PARAMETER_MAX, check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import Card, card_of, default_card, load_weights
 from foveal.entropy.coder import Places, SymbolReader, Symbols, SymbolSink
@@ -157,8 +158,8 @@ def load_networks(card: Card) -> GdnNetworks:
 
 @torch.no_grad()
 def freeze(model: GdnModel) -> dict[str, Tensor]:
-    """The tensors that ship: transforms in float16, gains and prior in float32, and the prior again as int32 tables."""
-    tensors = {name: t.half() for name, t in model.state_dict().items() if name.startswith(("analysis.", "synthesis."))}
+    """The tensors that ship: transforms shortened, gains and prior in float32, and the prior again as int32 tables."""
+    tensors = short_transforms(model)
     small = {name: t.float() for name, t in model.state_dict().items() if name.startswith(("gains.", "prior."))}
     extent, cdf = model.prior.freeze()
     fine = 8 * (model.config.gain_nodes - 1) + 1
@@ -171,7 +172,7 @@ def freeze(model: GdnModel) -> dict[str, Tensor]:
 
 def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state that training goes on from, of weights that ship."""
-    return {name: t.float() for name, t in weights.items() if not name.startswith("tables.")}
+    return widened({name: t for name, t in weights.items() if not name.startswith("tables.")})
 
 
 @final

@@ -10,6 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor, nn
 
+from foveal.codecs.learned.short_weights import widened
 from foveal.threads import thread_limit
 
 _BLOCK = 2048  # pixels a side that one pass of a network sees, without its margin
@@ -23,11 +24,11 @@ def inference(threads: int | None = None) -> Generator[None]:
 
 
 def ready(net: nn.Module, weights: dict[str, Tensor], prefix: str) -> nn.Module:
-    """Puts the weights under ``prefix`` in the place of a network's own, in float32 and channels_last."""
+    """Puts the weights under ``prefix``, as they ship, in the place of a network's own, in float32 and channels_last."""
     own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     laid_out = {
-        name: t.float().contiguous(memory_format=torch.channels_last if t.ndim == 4 else torch.contiguous_format)
-        for name, t in own.items()
+        name: t.contiguous(memory_format=torch.channels_last if t.ndim == 4 else torch.contiguous_format)
+        for name, t in widened(own).items()
     }
     net.load_state_dict(laid_out, assign=True)
     return net.eval().requires_grad_(False)

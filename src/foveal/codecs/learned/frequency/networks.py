@@ -11,20 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.codecs.learned.exact import UNIT, WEIGHT_MAX, ExactConv2d
+from foveal.codecs.learned.exact import UNIT, ExactConv2d
 from foveal.codecs.learned.frequency.model import FrequencyModel, Quantiser
 from foveal.codecs.learned.frequency.prior import BandPrior, band_priors
-from foveal.codecs.learned.frequency.transforms import (
-    BANDS,
-    Analysis,
-    BandAttention,
-    DepthBlock,
-    FrequencyConfig,
-    Synthesis,
-)
+from foveal.codecs.learned.frequency.transforms import BANDS, Analysis, FrequencyConfig, Synthesis
 from foveal.codecs.learned.quality_levels import HAT_MAX
 from foveal.codecs.learned.runtime import ready
 from foveal.codecs.learned.scale_tables import logistic_cdf
+from foveal.codecs.learned.short_weights import short_transforms, widened
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.entropy.fixed_point import OCTAVE, Integers, frozen_tables
 from foveal.entropy.tables import Tables
@@ -52,15 +46,8 @@ class FrequencyNetworks:
 
 @torch.no_grad()
 def freeze(model: FrequencyModel) -> dict[str, Tensor]:
-    """The tensors that ship: transforms in float16, entropy networks, steps and tables in integers.
-
-    Weights of blocks and attention, which only add to what passes them by, are in 8 bits with a scale for each output
-    channel: 0.01 dB at most on held-out photographs, at a third less room.
-    """
-    tensors: dict[str, Tensor] = {}
-    for name, t in model.state_dict().items():
-        if name.startswith(("analysis.", "synthesis.")):
-            tensors |= _narrowed(name, t) if _is_side_path(model, name) and t.ndim == 4 else {name: t.half()}
+    """The tensors that ship: transforms shortened; entropy networks, steps and tables in integers."""
+    tensors = short_transforms(model)
     for name, net in _exact_layers(model.prior, "prior."):
         tensors |= {f"{name}.{part}": t for part, t in net.frozen().items()}
     for band, quantiser in enumerate(model.quantisers):
@@ -72,30 +59,18 @@ def freeze(model: FrequencyModel) -> dict[str, Tensor]:
     return tensors | {"tables.cdf": torch.from_numpy(logistic_cdf().astype(np.int32))}
 
 
-def _is_side_path(model: nn.Module, name: str) -> bool:
-    parents = (".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1))
-    return any(isinstance(model.get_submodule(parent), DepthBlock | BandAttention) for parent in parents)
-
-
-def _narrowed(name: str, weight: Tensor) -> dict[str, Tensor]:
-    scale = (weight.abs().flatten(1).amax(1).clamp_min(1e-5) / WEIGHT_MAX).half()
-    narrow = (weight / scale.float()[:, None, None, None]).round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
-    return {name: narrow.to(torch.int8), f"{name}_scale": scale}
-
-
-def widened(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _transforms(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The transforms' tensors in float32."""
-    state: dict[str, Tensor] = {}
-    for name, t in weights.items():
-        if name.startswith(("analysis.", "synthesis.")) and not name.endswith("_scale"):
-            scale = weights.get(f"{name}_scale")
-            state[name] = t.float() if scale is None else t.float() * scale.float()[:, None, None, None]
+    own = {name: t for name, t in weights.items() if name.startswith(("analysis.", "synthesis."))}
+    state = {name: t for name, t in widened(own).items() if not name.endswith("_scale")}
+    for name in (n for n in own if n.endswith("_scale")):  # exports of old have 8 bits with a scale for each row
+        state[name.removesuffix("_scale")] *= own[name].float()[:, None, None, None]
     return state
 
 
 def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state that training goes on from, of weights that ship."""
-    state = widened(weights)
+    state = _transforms(weights)
     for name in (n.removesuffix(".shift") for n in weights if n.endswith(".shift")):
         power = torch.exp2(-weights[f"{name}.shift"].float())
         state[f"{name}.weight"] = weights[f"{name}.weight"].float() * power[:, None, None, None]
@@ -117,7 +92,7 @@ def load_networks(card: Card) -> FrequencyNetworks:
         analysis, synthesis, priors = Analysis(config), Synthesis(config), band_priors(config)
     for name, net in _exact_layers(priors, "prior."):
         net.settle(*(weights[f"{name}.{part}"] for part in ("weight", "bias", "shift")))
-    floats = widened(weights)
+    floats = _transforms(weights)
     return FrequencyNetworks(
         card,
         config,

@@ -12,13 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]  (torch leaves it untyped)
 
 from foveal.codecs.learned.exact import ACTIVATION_MAX, UNIT, ExactConv2d, exact_arithmetic
 from foveal.codecs.learned.gdn_transforms import analysis_transform, synthesis_transform
 from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorModel, HyperSynthesis, hyper_analysis
+from foveal.codecs.learned.pink_noise import pink_noise
 from foveal.codecs.learned.quality_levels import HAT_MAX, NODES, integer_hats
 from foveal.codecs.learned.runtime import Reach, ready, run_in_blocks
 from foveal.codecs.learned.scale_tables import FIRST_SCALE, SCALE_TABLES, SCALES_PER_OCTAVE, logistic_cdf
+from foveal.codecs.learned.short_weights import Outputs, short_transforms, shortened, widened
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.entropy.coder import Symbols
 from foveal.entropy.fixed_point import OCTAVE, Integers, frozen_tables, scale_by_exp2, scale_index
@@ -29,6 +32,7 @@ HYPER_STRIDE = 64
 _MEAN_MAX = 1 << 20
 _SYNTHESIS_REACH = Reach(Fraction(4), margin=1, step=1)
 _CHANNELS_AT_ONCE = 16
+_HYPER_ERROR = 0.03  # in steps of z at the finest quality
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,25 @@ def _at(nodes: Integers, level: int) -> Integers:
 
 
 @torch.no_grad()
+def short_networks(model: HyperpriorModel) -> dict[str, Tensor]:
+    """The tensors that ship of the float networks. The hyper analysis may be wrong by a few hundredths of a step of z."""
+
+    def outputs_of(x: Tensor) -> Outputs:
+        y = model.analysis(x) / torch.exp2(model.exponent)[:, None, None]
+        step = torch.exp2(model.hyper_log_step[:, -1])[:, None, None]
+        return lambda weights: functional_call(model.hyper_analysis, weights, (y,)) / step
+
+    outputs = [outputs_of(x[None]) for x in pink_noise()]
+    hyper = shortened(model.hyper_analysis.state_dict(), outputs, _HYPER_ERROR)
+    return short_transforms(model) | {f"hyper_analysis.{name}": t for name, t in hyper.items()}
+
+
+@torch.no_grad()
 def freeze(model: HyperpriorModel) -> dict[str, Tensor]:
-    """The tensors that ship: transforms in float16; the hyper synthesis, steps and tables in integers. What training
-    alone goes on from is in float32: the densities of z.
+    """The tensors that ship: transforms and hyper analysis shortened; the hyper synthesis, steps and tables in integers.
+    What training alone goes on from is in float32: the densities of z.
     """
-    state = model.state_dict()
-    tensors = {name: t.half() for name, t in state.items() if name.startswith(("analysis.", "synthesis.", "hyper_analysis."))}
+    state, tensors = model.state_dict(), short_networks(model)
     tensors |= {name: t.float() for name, t in state.items() if name.startswith("prior.") or name == "gains.log_inverse"}
     for name, net in _exact_layers(model.hyper_synthesis):
         tensors |= {f"{name}.{part}": t for part, t in net.frozen().items()}
@@ -141,7 +158,7 @@ def freeze(model: HyperpriorModel) -> dict[str, Tensor]:
 def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state that training goes on from, of weights that ship."""
     kept = ("analysis.", "synthesis.", "hyper_analysis.", "prior.", "gains.log_inverse")
-    state = {name: t.float() for name, t in weights.items() if name.startswith(kept)}
+    state = widened({name: t for name, t in weights.items() if name.startswith(kept)})
     for name in (n.removesuffix(".shift") for n in weights if n.endswith(".shift")):
         power = torch.exp2(-weights[f"{name}.shift"].float())
         state[f"{name}.weight"] = weights[f"{name}.weight"].float() * power[:, None, None, None]
