@@ -58,7 +58,7 @@ class CodecInfo:
     id: frozen for ever; written into .fvl files. suffixes: the first is the default one.
     chroma: the chroma formats that the back end really has, the default first; empty if it has no such setting.
     presets: the back end's own names for speed against size, or those of a learned codec's sets of weights, each for what they
-    were trained for; the default first; empty if it has none.
+    were trained for, or of its ways of coding; the default first; empty if it has none.
     bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
     coded in tiles, so that a part of the picture is read alone. importance: whether a guide, or a map drawn for one, reaches the
     coder; before a codec that has no way for it a filter does what it can (``codecs/guided``).

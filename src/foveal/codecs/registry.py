@@ -63,6 +63,13 @@ _TABLE: tuple[_Row, ...] = (
     ),
     _Row(
         CodecInfo(
+            5, "cae-pca", "Convolutional auto-encoder, maps on their principal axes (Cheng 2018)", (".fvl",),
+            QualityScale("quality", 1, 100, True), learned=True, presets=("rotated", "plain"), alpha=True, metadata=True, needs=("torch",),
+        ),
+        _LEARNED + "cae_pca.codec", "CaePcaCodec",
+    ),
+    _Row(
+        CodecInfo(
             64, "jpeg", "JPEG (libjpeg-turbo)", (".jpg", ".jpeg"), QualityScale("quality", 1, 100, False),
             chroma=("420", "422", "444"), metadata=True, importance=True,
         ),

@@ -17,6 +17,7 @@ from torch.nn import functional
 from foveal.codecs.learned.scale_tables import counted_cdf
 from foveal.codecs.learned.short_weights import PICTURE_ERROR_DB
 from foveal.codecs.learned.weights import Card, WeightsCard
+from foveal.errors import RecipeError
 from foveal.training.config import CodecConfig
 from foveal.training.data import Pixels, RandomCrops, load_photos
 from foveal.training.losses import rate_distortion
@@ -26,6 +27,7 @@ from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, 
 _MEASURE_AT = (10.0, 40.0, 70.0, 95.0)
 _COUNTED_PHOTOS = 24
 _SHORT = f"rounded for an error of {PICTURE_ERROR_DB:.0f} dB"
+_MEASURED_PHOTOS = 128
 
 
 @final
@@ -95,11 +97,21 @@ class CodecSubject(Subject[CodecConfig, Pixels]):
         return trainable(self.config.codec).thaw(tensors) if shipped else tensors
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        """A codec with tables by scale counts its symbols on some of the photographs in ``data``."""
-        tensors = trainable(self.config.codec).freeze(model)
+        """A codec with tables by scale counts its symbols on some of the photographs in ``data``; others measure what they need on more.
+
+        Raises:
+            RecipeError: a codec that has to measure, and no data.
+        """
+        row = trainable(self.config.codec)
+        tensors = row.freeze(model)
+        if row.measure is not None:
+            if data is None:
+                raise RecipeError(f"{self.config.codec} is exported with what photographs say of it; give them as --data")
+            photos = self._photos(data, _MEASURED_PHOTOS)
+            return Frozen(tensors | row.measure(model, photos), f"axes and tables measured on {len(photos)} of the photographs")
         if data is None or not hasattr(model, "expected"):
             return Frozen(tensors, _SHORT)
-        counted = counted_cdf(model, self._photos(data))  # type: ignore[arg-type]
+        counted = counted_cdf(model, self._photos(data, _COUNTED_PHOTOS))  # type: ignore[arg-type]
         tensors["tables.cdf"] = torch.from_numpy(counted.astype(np.int32))
         return Frozen(tensors, f"tables counted on {_COUNTED_PHOTOS} of the photographs; {_SHORT}")
 
@@ -107,9 +119,10 @@ class CodecSubject(Subject[CodecConfig, Pixels]):
         fields: dict[str, Any] = asdict(made)
         return Card(**fields, codec=self.config.codec, default=provenance.default, preset=provenance.preset)
 
-    def _photos(self, data: Path) -> list[Tensor]:
+    def _photos(self, data: Path, count: int) -> list[Tensor]:
+        """So many of the photographs for training, sides cut to multiples of 64."""
         photos, _ = load_photos(data, self.config.data, least_side=self.config.crop)
-        chosen = photos[:: max(1, len(photos) // _COUNTED_PHOTOS)][:_COUNTED_PHOTOS]
+        chosen = photos[:: max(1, len(photos) // count)][:count]
         cut = [photo[: photo.shape[0] // 64 * 64, : photo.shape[1] // 64 * 64] for photo in chosen]
         return [torch.from_numpy(photo.copy()).permute(2, 0, 1).float() / 255 for photo in cut]
 

@@ -74,6 +74,8 @@ def export_again(path: Path, out: Path, name: str, note: str = "") -> Card:
         model.load_state_dict(codec.thaw(tensors))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(f"{path} holds no weights of a codec with their card beside them: {error}") from error
+    if codec.shorten is None:
+        raise RecipeError(f"the weights of {old.codec} ship in float16; export its run")
     short = codec.shorten(model)
     networks = tuple({f"{part.split('.', 1)[0]}." for part in short})
     made_id, written = pack_weights({n: t for n, t in tensors.items() if not n.startswith(networks)} | short)

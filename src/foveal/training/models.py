@@ -8,6 +8,11 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from foveal.codecs.learned.cae_pca.model import CaePcaModel
+from foveal.codecs.learned.cae_pca.networks import freeze as freeze_cae_pca
+from foveal.codecs.learned.cae_pca.networks import measure as measure_cae_pca
+from foveal.codecs.learned.cae_pca.networks import thaw as thaw_cae_pca
+from foveal.codecs.learned.cae_pca.transforms import CaePcaConfig
 from foveal.codecs.learned.frequency.model import FrequencyModel
 from foveal.codecs.learned.frequency.networks import freeze as freeze_frequency
 from foveal.codecs.learned.frequency.networks import thaw as thaw_frequency
@@ -49,13 +54,15 @@ class TrainableCodec(Protocol):
 @dataclass(frozen=True)
 class Trainable:
     """A codec that can be trained. ``freeze``: the tensors that ship; ``thaw``: a state to train on from them. ``shorten``: those
-    tensors of ``freeze`` that come of weights in floats, shortened; the codec's integers are the rest.
+    tensors of ``freeze`` that come of weights in floats, shortened, the codec's integers being the rest; None where floats ship in float16.
+    ``measure``: those that are measured on photographs ``(3, H, W)`` in 0..1 at export, where a codec has such.
     """
 
     build: Callable[[dict[str, Any]], nn.Module]
     freeze: Callable[[Any], dict[str, Tensor]]
     thaw: Callable[[dict[str, Tensor]], dict[str, Tensor]]
-    shorten: Callable[[Any], dict[str, Tensor]]
+    shorten: Callable[[Any], dict[str, Tensor]] | None = None
+    measure: Callable[[Any, list[Tensor]], dict[str, Tensor]] | None = None
 
 
 _TRAINABLE = {
@@ -69,6 +76,12 @@ _TRAINABLE = {
         short_networks,
     ),
     "gdn": Trainable(lambda sizes: GdnModel(build(GdnConfig, sizes, "[model]")), freeze_gdn, thaw_gdn, short_transforms),
+    "cae-pca": Trainable(
+        lambda sizes: CaePcaModel(build(CaePcaConfig, sizes, "[model]")),
+        freeze_cae_pca,
+        thaw_cae_pca,
+        measure=measure_cae_pca,
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Files of one band without tiles, which ``gdn`` and ``hyperprior`` write: what is the same whatever codes the symbols.
+"""Files of one band without tiles, which ``gdn``, ``hyperprior`` and ``cae-pca`` write: what is the same whatever codes the symbols.
 
 ::
 
@@ -38,12 +38,22 @@ def padded_pixels(picture: Picture, multiple: int) -> Tensor:
 
 
 class OneBandPrepared(Prepared):
-    """A picture after analysis; a subclass codes its symbols. steps: of a quality map, for codecs that take one."""
+    """A picture after analysis; a subclass codes its symbols. steps: of a quality map, for codecs that take one.
+
+    own: what the codec's parameters in HEAD have behind the quality, for one without maps.
+    """
 
     def __init__(
-        self, info: CodecInfo, card: Card, picture: Picture, steps: Integers | None = None, *, hold_rate: bool = False
+        self,
+        info: CodecInfo,
+        card: Card,
+        picture: Picture,
+        steps: Integers | None = None,
+        *,
+        hold_rate: bool = False,
+        own: bytes = b"",
     ) -> None:
-        self._info, self._card, self._picture = info, card, picture
+        self._info, self._card, self._picture, self._own = info, card, picture, own
         self._steps, self._hold_rate = steps, hold_rate
         self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
 
@@ -78,7 +88,7 @@ class OneBandPrepared(Prepared):
             picture.height,
             gray=picture.is_gray,
             alpha=picture.alpha is not None,
-            parameters=write_quality(parameter) + (b"" if steps is None else write_map(steps)),
+            parameters=write_quality(parameter) + (self._own if steps is None else write_map(steps)),
         )
         return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
@@ -107,11 +117,13 @@ class OneBandFile:
         return Picture(samples, self.alpha, self.icc, self.exif)
 
 
-def read_one_band(info: CodecInfo, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> OneBandFile:
-    """Opens a file; its symbols are still to be decoded. Raises as ``Codec.decode``."""
+def read_one_band(
+    info: CodecInfo, data: bytes | memoryview, limits: Limits, settings: DecodeSettings, own_bytes: int = 0
+) -> OneBandFile:
+    """Opens a file; its symbols are still to be decoded. own_bytes: the length of ``own``. Raises as ``Codec.decode``."""
     container = read_container(data, limits, partial=settings.allow_partial)
     head = container.head
-    parameter = read_quality(info, head)
-    steps = map_of(head, -(-head.height // CELL), -(-head.width // CELL))
+    parameter = read_quality(info, head, own_bytes)
+    steps = map_of(head, -(-head.height // CELL), -(-head.width // CELL)) if info.importance else None
     alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
     return OneBandFile(head, parameter, steps, container.units[0], alpha, container.icc, container.exif)

@@ -46,17 +46,19 @@ def write_quality(parameter: int) -> bytes:
     return parameter.to_bytes(QUALITY_BYTES, "little")
 
 
-def read_quality(info: CodecInfo, head: Head) -> int:
+def read_quality(info: CodecInfo, head: Head, own_bytes: int = 0) -> int:
     """The quality parameter, 0..65535, with which the parameters in HEAD of every learned codec begin.
+
+    own_bytes: how many more the codec has.
 
     Raises:
         NotFovealError: the file is of another codec. DamagedError: HEAD says what no file of this codec says.
     """
     if head.codec != info.id:
         raise NotFovealError(f"the file names codec {head.codec}; {info.name} is {info.id}")
-    size = len(head.parameters)
-    if size < QUALITY_BYTES or (size > QUALITY_BYTES and not info.importance):
-        raise DamagedError(f"HEAD has {size} parameter bytes; {info.name} has {QUALITY_BYTES}{' or more' * info.importance}")
+    size, least = len(head.parameters), QUALITY_BYTES + own_bytes
+    if size < least or (size > least and not info.importance):
+        raise DamagedError(f"HEAD has {size} parameter bytes; {info.name} has {least}{' or more' * info.importance}")
     if head.bands != info.bands or head.depth != 8 or (head.tiling is not None and not info.tiles):
         tiles = "tiles" if head.tiling else "no tiles"
         raise DamagedError(f"HEAD has {head.bands} bands, depth {head.depth} and {tiles}; {info.name} has {info.bands} and 8")

@@ -57,6 +57,7 @@ class Card(WeightsCard):
     """The card of a codec's weights; .fvl files carry their id.
 
     default: whether ``encode`` uses these weights where its preset is asked for; others of the same codec are kept to decode older files.
+    preset: the one that takes these weights; None for weights that serve all presets of the codec.
     """
 
     codec: str
@@ -72,13 +73,13 @@ def cards() -> tuple[Card, ...]:
 
 
 def default_card(codec: str, preset: str | None = None) -> Card:
-    """The weights that ``encode`` uses; a codec with several sets has a preset for each.
+    """The weights that ``encode`` uses; a codec with several sets has a preset for each, or one set for all its presets.
 
     Raises:
         UnknownWeightsError: this installation has none for the codec.
     """
     for card in cards():
-        if card.codec == codec and card.default and preset in (None, card.preset):
+        if card.codec == codec and card.default and (preset is None or card.preset in (None, preset)):
             return card
     wanted = codec if preset is None else f"{codec} with preset {preset}"
     raise UnknownWeightsError(f"this installation has no weights for {wanted}; `foveal train` makes them")
