@@ -16,6 +16,7 @@ from foveal.cli.bench import bench
 from foveal.cli.codecs import codecs
 from foveal.cli.decode import decode
 from foveal.cli.encode import encode
+from foveal.cli.energy import energy
 from foveal.cli.importance import importance
 from foveal.cli.info import info
 from foveal.cli.rdc import rdc
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (encode, decode, info, analyze, importance, bench, train, rdc, rdc_digits, codecs):
+for _verb in (encode, decode, info, analyze, importance, bench, train, rdc, rdc_digits, energy, codecs):
     app.command()(_verb)
 
 

@@ -59,6 +59,7 @@ class CodecInfo:
     chroma: the chroma formats that the back end really has, the default first; empty if it has no such setting.
     presets: the back end's own names for speed against size, or those of a learned codec's sets of weights, each for what they
     were trained for, or of its ways of coding; the default first; empty if it has none.
+    preset_in_file: whether a byte behind the quality in HEAD says which of the presets, by its number, coded a file.
     bands: into how many parts, coarse to fine, a file is coded; a prefix of them is a picture. tiles: whether a file may be
     coded in tiles, so that a part of the picture is read alone. importance: whether a guide, or a map drawn for one, reaches the
     coder; before a codec that has no way for it a filter does what it can (``codecs/guided``).
@@ -76,6 +77,7 @@ class CodecInfo:
     learned: bool = False
     chroma: tuple[Chroma, ...] = ()
     presets: tuple[str, ...] = ()
+    preset_in_file: bool = False
     alpha: bool = False
     metadata: bool = False
     needs: tuple[str, ...] = ()

@@ -64,7 +64,8 @@ _TABLE: tuple[_Row, ...] = (
     _Row(
         CodecInfo(
             5, "cae-pca", "Convolutional auto-encoder, maps on their principal axes (Cheng 2018)", (".fvl",),
-            QualityScale("quality", 1, 100, True), learned=True, presets=("rotated", "plain"), alpha=True, metadata=True, needs=("torch",),
+            QualityScale("quality", 1, 100, True), learned=True, presets=("rotated", "plain"), preset_in_file=True,
+            alpha=True, metadata=True, needs=("torch",),
         ),
         _LEARNED + "cae_pca.codec", "CaePcaCodec",
     ),

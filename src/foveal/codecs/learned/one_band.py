@@ -18,7 +18,7 @@ from torch import Tensor
 from foveal.codecs.base import CodecInfo, DecodeSettings, Prepared
 from foveal.codecs.learned.held_map import hold_map
 from foveal.codecs.learned.quality_map import CELL, map_of, write_map
-from foveal.codecs.learned.symbols import quality_parameter, read_quality, write_quality
+from foveal.codecs.learned.symbols import quality_parameter, read_preset, read_quality, write_preset, write_quality
 from foveal.codecs.learned.weights import Card
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Unit
@@ -38,9 +38,9 @@ def padded_pixels(picture: Picture, multiple: int) -> Tensor:
 
 
 class OneBandPrepared(Prepared):
-    """A picture after analysis; a subclass codes its symbols. steps: of a quality map, for codecs that take one.
+    """A picture after analysis; a subclass codes its symbols.
 
-    own: what the codec's parameters in HEAD have behind the quality, for one without maps.
+    steps: of a quality map, for codecs that take one. preset: for those whose files say it.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class OneBandPrepared(Prepared):
         steps: Integers | None = None,
         *,
         hold_rate: bool = False,
-        own: bytes = b"",
+        preset: str | None = None,
     ) -> None:
-        self._info, self._card, self._picture, self._own = info, card, picture, own
+        self._info, self._card, self._picture = info, card, picture
+        self._preset = write_preset(info, preset)
         self._steps, self._hold_rate = steps, hold_rate
         self._alpha = None if picture.alpha is None else write_alpha(picture.alpha)
 
@@ -88,7 +89,7 @@ class OneBandPrepared(Prepared):
             picture.height,
             gray=picture.is_gray,
             alpha=picture.alpha is not None,
-            parameters=write_quality(parameter) + (self._own if steps is None else write_map(steps)),
+            parameters=write_quality(parameter) + self._preset + (b"" if steps is None else write_map(steps)),
         )
         return write_container(Container(head, (unit,), self._alpha, picture.icc, picture.exif))
 
@@ -96,13 +97,14 @@ class OneBandPrepared(Prepared):
 @final
 @dataclass(frozen=True)
 class OneBandFile:
-    """What such a file holds beside its symbols. parameter: the quality parameter, 0..65535; alpha: ``(height, width)``.
+    """What such a file holds beside its symbols. parameter: the quality parameter, 0..65535; preset: its number; alpha: ``(height, width)``.
 
     steps: of the quality map, ``(ceil(height / 32), ceil(width / 32))``, if there is one.
     """
 
     head: Head
     parameter: int
+    preset: int
     steps: Integers | None
     unit: Unit
     alpha: Samples | None
@@ -117,13 +119,12 @@ class OneBandFile:
         return Picture(samples, self.alpha, self.icc, self.exif)
 
 
-def read_one_band(
-    info: CodecInfo, data: bytes | memoryview, limits: Limits, settings: DecodeSettings, own_bytes: int = 0
-) -> OneBandFile:
-    """Opens a file; its symbols are still to be decoded. own_bytes: the length of ``own``. Raises as ``Codec.decode``."""
+def read_one_band(info: CodecInfo, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> OneBandFile:
+    """Opens a file; its symbols are still to be decoded. Raises as ``Codec.decode``."""
     container = read_container(data, limits, partial=settings.allow_partial)
     head = container.head
-    parameter = read_quality(info, head, own_bytes)
+    parameter = read_quality(info, head)
+    preset = read_preset(info, head)
     steps = map_of(head, -(-head.height // CELL), -(-head.width // CELL)) if info.importance else None
     alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
-    return OneBandFile(head, parameter, steps, container.units[0], alpha, container.icc, container.exif)
+    return OneBandFile(head, parameter, preset, steps, container.units[0], alpha, container.icc, container.exif)

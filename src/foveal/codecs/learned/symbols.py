@@ -46,17 +46,15 @@ def write_quality(parameter: int) -> bytes:
     return parameter.to_bytes(QUALITY_BYTES, "little")
 
 
-def read_quality(info: CodecInfo, head: Head, own_bytes: int = 0) -> int:
+def read_quality(info: CodecInfo, head: Head) -> int:
     """The quality parameter, 0..65535, with which the parameters in HEAD of every learned codec begin.
-
-    own_bytes: how many more the codec has.
 
     Raises:
         NotFovealError: the file is of another codec. DamagedError: HEAD says what no file of this codec says.
     """
     if head.codec != info.id:
         raise NotFovealError(f"the file names codec {head.codec}; {info.name} is {info.id}")
-    size, least = len(head.parameters), QUALITY_BYTES + own_bytes
+    size, least = len(head.parameters), QUALITY_BYTES + info.preset_in_file
     if size < least or (size > least and not info.importance):
         raise DamagedError(f"HEAD has {size} parameter bytes; {info.name} has {least}{' or more' * info.importance}")
     if head.bands != info.bands or head.depth != 8 or (head.tiling is not None and not info.tiles):
@@ -65,12 +63,30 @@ def read_quality(info: CodecInfo, head: Head, own_bytes: int = 0) -> int:
     return int.from_bytes(head.parameters[:QUALITY_BYTES], "little")
 
 
+def write_preset(info: CodecInfo, preset: str | None) -> bytes:
+    """What stands behind the quality in HEAD: the number of the preset, None being the default, for codecs that say it there."""
+    return bytes([info.presets.index(preset or info.presets[0])]) if info.preset_in_file else b""
+
+
+def read_preset(info: CodecInfo, head: Head) -> int:
+    """The number of the preset that coded a file, after ``read_quality``; 0 for codecs that do not say it.
+
+    Raises:
+        DamagedError: there is no preset of this number.
+    """
+    number = head.parameters[QUALITY_BYTES] if info.preset_in_file else 0
+    if number and number >= len(info.presets):
+        raise DamagedError(f"HEAD names preset {number} of {info.name}, whose presets are 0 to {len(info.presets) - 1}")
+    return number
+
+
 def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
     """What a .fvl file of a learned codec, cut or whole, says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
     container = read_cut(data, limits)
     quality = 1 + 99 * read_quality(info, container.head) / PARAMETER_MAX
-    map_bytes = len(container.head.parameters) - QUALITY_BYTES
-    return describe_container(info.name, container, len(data), f"quality {quality:.2f}", map_bytes)
+    preset = f", {info.presets[read_preset(info, container.head)]}" if info.preset_in_file else ""
+    map_bytes = len(container.head.parameters) - QUALITY_BYTES - info.preset_in_file
+    return describe_container(info.name, container, len(data), f"quality {quality:.2f}{preset}", map_bytes)
 
 
 def describe_container(codec: str, container: Container, size: int, parameter: str, importance_bytes: int = 0) -> FileInfo:

@@ -18,24 +18,12 @@ from foveal.codecs.learned.cae_pca.networks import PRESETS, load_networks, log_s
 from foveal.codecs.learned.cae_pca.transforms import ANALYSIS_REACH, STRIDE, SYNTHESIS_REACH
 from foveal.codecs.learned.one_band import OneBandPrepared, padded_pixels, read_one_band
 from foveal.codecs.learned.runtime import inference, run_in_blocks
-from foveal.codecs.learned.symbols import (
-    PARAMETER_MAX,
-    QUALITY_BYTES,
-    check_symbols,
-    describe_container,
-    read_quality,
-    symbols_crc,
-)
+from foveal.codecs.learned.symbols import check_symbols, describe_learned, symbols_crc
 from foveal.codecs.learned.weights import card_of, default_card
-from foveal.container.format import Head
-from foveal.container.reader import read_cut
 from foveal.entropy.coder import SymbolReader, SymbolSink
 from foveal.entropy.fixed_point import Integers
-from foveal.errors import DamagedError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
-
-_OWN_BYTES = 1
 
 
 @final
@@ -43,10 +31,9 @@ class CaePcaPrepared(OneBandPrepared):
     """A picture after analysis and rotation, ready for any quality."""
 
     def __init__(self, info: CodecInfo, picture: Picture, settings: EncodeSettings) -> None:
-        number = PRESETS.index(settings.preset or PRESETS[0])
         self._networks = load_networks(default_card(info.name, settings.preset))
-        self._way = self._networks.ways[number]
-        super().__init__(info, self._networks.card, picture, own=bytes([number]))
+        self._way = self._networks.ways[PRESETS.index(settings.preset or PRESETS[0])]
+        super().__init__(info, self._networks.card, picture, preset=settings.preset)
         with inference(settings.threads):
             y = run_in_blocks(self._networks.analysis, padded_pixels(picture, STRIDE), ANALYSIS_REACH, 1)[0].contiguous().numpy()
         self._rotated = self._way.rotation.rotate(y.reshape(len(y), -1)).reshape(y.shape)
@@ -68,9 +55,9 @@ class CaePcaCodec(Codec):
         return CaePcaPrepared(self.info, picture, settings)
 
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
-        file = read_one_band(self.info, data, limits, settings, _OWN_BYTES)
-        networks, way = load_networks(card_of(self.info.name, file.head.weights)), _way_of(file.head)
-        rotation, contexts = networks.ways[way].rotation, networks.ways[way].contexts
+        file = read_one_band(self.info, data, limits, settings)
+        networks = load_networks(card_of(self.info.name, file.head.weights))
+        rotation, contexts = networks.ways[file.preset].rotation, networks.ways[file.preset].contexts
 
         shape = (len(rotation.axes), -(-file.head.height // STRIDE), -(-file.head.width // STRIDE))
         reader = SymbolReader(file.unit.payload)
@@ -84,15 +71,4 @@ class CaePcaCodec(Codec):
             return file.picture(run_in_blocks(networks.synthesis, y, SYNTHESIS_REACH, STRIDE))
 
     def describe(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
-        container = read_cut(data, limits)
-        quality = 1 + 99 * read_quality(self.info, container.head, _OWN_BYTES) / PARAMETER_MAX
-        way = PRESETS[_way_of(container.head)]
-        return describe_container(self.info.name, container, len(data), f"quality {quality:.2f}, {way}")
-
-
-def _way_of(head: Head) -> int:
-    """The number of the preset. Raises DamagedError: there is none of this number."""
-    number = head.parameters[QUALITY_BYTES]
-    if number >= len(PRESETS):
-        raise DamagedError(f"HEAD names way {number} of cae-pca; there are {len(PRESETS)}")
-    return number
+        return describe_learned(self.info, data, limits)
