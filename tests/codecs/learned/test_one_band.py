@@ -16,7 +16,7 @@ from foveal.limits import DEFAULT_LIMITS
 from foveal.picture import Picture
 
 
-@pytest.mark.parametrize("name", ["gdn", "hyperprior"])
+@pytest.mark.parametrize("name", ["gdn", "hyperprior", "cae-pca"])
 def test_a_file_gives_back_what_is_beside_the_symbols(name: str, photo: Picture) -> None:
     codec, samples = codec_by_name(name), photo.samples[:50, :70]
     color = Picture(samples.copy(), alpha=samples[:, :, 1].copy(), icc=b"a profile", exif=b"a block")
