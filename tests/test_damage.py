@@ -17,13 +17,14 @@ from foveal.errors import FovealError
 from foveal.picture import Picture
 
 
-@pytest.fixture(scope="module")
-def small() -> bytes:
-    """A file with every kind of chunk that version 1 writes."""
+@pytest.fixture(scope="module", params=["frequency", "cae-pca"])
+def small(request: pytest.FixtureRequest) -> bytes:
+    """A file with every kind of chunk that version 1 writes: of bands and short sums, and of one band with a parameter of its codec."""
     random = np.random.default_rng(0)
     samples = random.integers(0, 256, (20, 24, 3)).astype(np.uint8)
     alpha = random.integers(0, 256, (20, 24)).astype(np.uint8)
-    return foveal.encode(Picture(samples, alpha, b"an ICC profile", b"an Exif block"), quality=5)
+    picture = Picture(samples, alpha, b"an ICC profile", b"an Exif block")
+    return foveal.encode(picture, codec=request.param, quality=5)
 
 
 def _must_fail(data: bytes) -> None:

@@ -100,6 +100,8 @@ def main() -> int:
             picture, importance = tiled()
             corner = Picture(np.ascontiguousarray(picture.samples[:110, :150]))
             files["mapped"] = foveal.encode(corner, quality=35, importance=importance, **given)
+        elif codec == "cae-pca":
+            files["plain"] = foveal.encode(pictures()["edge"][0], codec=codec, quality=60, preset="plain")
         elif codec == "hevc-blocks":
             files["mixed"] = foveal.encode(two_sizes(), quality=30, **given)
             files["half"] = foveal.encode(two_sizes(), quality=5, **given)
