@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foveal.errors import InputError
-from foveal.media.output import write_whole
+from foveal.media.output import check_writable, write_whole
 
 
 def test_a_file_appears_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -59,3 +59,19 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, monk
         write_whole(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for ask in (check_writable, lambda path: write_whole(path, b"x")):
+        with pytest.raises(InputError, match=r"cannot write .*file/a: Not a directory"):
+            ask(tmp_path / "file" / "a")
+
+
+def test_asking_whether_a_file_can_be_written_leaves_everything_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        check_writable(tmp_path / name)
+    with pytest.raises(InputError, match="Is a directory"):
+        check_writable(tmp_path)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("old", b"old")]
