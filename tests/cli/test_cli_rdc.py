@@ -41,10 +41,11 @@ def test_points_of_a_codec_are_held_against_the_limit(tmp_path: Path, capsys: py
     points.write_text("rate,distortion,classification\n0.9,0.2,0.3\n0.01,0.1,0.3\n0.5,0.2,0.01\n")
     arguments = ["rdc", "--out", str(tmp_path / "s.png"), "--points", "4", "--points-csv", str(points)]
     assert main(arguments) == 0
-    lines = capsys.readouterr().out.splitlines()[-3:]
-    assert "bit above the limit of 0.2781" in lines[0]  # 1 - h(0.2)
-    assert "BELOW the limit" in lines[1]
-    assert "no code can be" in lines[2]
+    *_, outside, first, second, third = capsys.readouterr().out.splitlines()
+    assert "1 of 3 operating points lie outside of the axes" in outside
+    assert "bit above the limit of 0.2781" in first  # 1 - h(0.2)
+    assert "BELOW the limit" in second
+    assert "no code can be" in third
     assert main([*arguments, "--json"]) == 0
     about = json.loads(capsys.readouterr().out)["operating_points"]
     assert about[0]["above_bits"] == pytest.approx(0.9 - 0.2781, abs=1e-4)
@@ -57,7 +58,13 @@ def test_points_of_a_codec_are_held_against_the_limit(tmp_path: Path, capsys: py
         (["--p", "1.5"], "p = 1.5"),
         (["--p", "nan"], "p = nan"),
         (["--flips", "0.1"], "--flips '0.1'"),
-        (["--d-range", "1,0"], "range 1..0"),
+        (["--d-range", "1,0"], "--d-range '1,0'"),
+        (["--c-range", "0,inf"], "--c-range '0,inf'"),
+        (["--rho", "0.9"], "--rho belongs to --source gaussian"),
+        (["--source", "gaussian", "--p", "0.5"], "--p belongs to --source bernoulli"),
+        (["--source", "gaussian", "--definition", "entropy", "--threshold", "1"], "threshold 1"),
+        (["--source", "Bernoulli"], "bernoulli, gaussian, or a JSON file"),
+        (["--source", "gaussian", "--sigma", "1e200"], "sigma = 1e+200"),
         (["--c-range", "a,b"], "--c-range 'a,b'"),
         (["--definition", "fidelity"], "definition 'fidelity'"),
         (["--source", "none.json"], "cannot read none.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from foveal.cli.options import Json
 from foveal.cli.show import json_line
+from foveal.errors import TheoryError
 
 if TYPE_CHECKING:
     from foveal.theory.study import StudyReport
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
     from foveal.theory.surface import Definition
 
 
+_OWNERS = {"p": "bernoulli", "flips": "bernoulli", "sigma": "gaussian", "rho": "gaussian", "threshold": "gaussian"}
+"""The source that an option belongs to."""
+
+
 def rdc(
+    context: typer.Context,
     out: Annotated[
         str,
         typer.Option(metavar="FILE.png", help="The surface plot; FILE-contour.png and FILE.csv are written beside it."),
@@ -28,14 +35,20 @@ def rdc(
         str,
         typer.Option(
             metavar="HOW",
-            help="classifier: C bounds the error of a fixed classifier; entropy: C bounds H(S|X̂), what stays unknown of the label, in bits.",
+            help="classifier: C bounds the error of a fixed classifier; entropy: C bounds H(S|U), what stays unknown of the label to who has all that is received, in bits.",
         ),
     ] = "classifier",
     p: Annotated[float, typer.Option(metavar="P", help="bernoulli: the probability of a 1.")] = 0.5,
     flips: Annotated[
         str, typer.Option(metavar="Q0,Q1", help="bernoulli: the probability that the label of a 0 and of a 1 is the other one.")
     ] = "0.1,0.1",
-    sigma: Annotated[float, typer.Option(metavar="S", help="gaussian: the standard deviation.")] = 1.0,
+    sigma: Annotated[
+        float,
+        typer.Option(
+            metavar="S",
+            help="gaussian: the standard deviation of the source. Under the entropy definition that of the label is 1.",
+        ),
+    ] = 1.0,
     rho: Annotated[
         float, typer.Option(metavar="R", help="gaussian: the correlation of the source with what decides its label.")
     ] = 0.9,
@@ -49,7 +62,7 @@ def rdc(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also draw a codec's points (columns rate,distortion,classification), and say how far above they are.",
+            help="Also draw a codec's points (columns rate,distortion,classification) that lie within the axes, and say how far above all are.",
         ),
     ] = None,
     as_json: Json = False,
@@ -61,13 +74,17 @@ def rdc(
     """
     from foveal.theory.study import study
 
+    for option, owner in _OWNERS.items():
+        given = context.get_parameter_source(option)
+        if owner != source and given is not None and given.name == "COMMANDLINE":
+            raise TheoryError(f"--{option} belongs to --source {owner}, and the source is {source}; leave one of them out")
     subject = _subject(source, _definition(definition), p, flips, sigma, rho, threshold)
     report = study(
         subject,
         out,
         points=points,
-        distortion=_pair(d_range, "--d-range"),
-        classification=_pair(c_range, "--c-range"),
+        distortion=_range(d_range, "--d-range"),
+        classification=_range(c_range, "--c-range"),
         points_csv=points_csv,
     )
     print(json_line(report) if as_json else _text(report))
@@ -78,27 +95,28 @@ def _subject(source: str, definition: Definition, p: float, flips: str, sigma: f
     from foveal.theory.subject import bernoulli_subject, gaussian_subject, source_subject
 
     if source == "bernoulli":
-        pair = _pair(flips, "--flips")
-        assert pair is not None
-        return bernoulli_subject(p, pair, definition)
+        return bernoulli_subject(p, _pair(flips, "--flips"), definition)
     if source == "gaussian":
         return gaussian_subject(sigma, rho, definition, threshold=threshold)
+    if not Path(source).exists():
+        raise TheoryError(f"cannot read {source}: there is no such file; bernoulli, gaussian, or a JSON file is needed")
     return source_subject(Source.read(source), definition)
 
 
-def _definition(text: str) -> Definition:
-    from foveal.errors import TheoryError
+def _range(text: str | None, option: str) -> tuple[float, float] | None:
+    pair = None if text is None else _pair(text, option)
+    if pair is not None and not -math.inf < pair[0] < pair[1] < math.inf:
+        raise TheoryError(f"{option} {text!r}; two finite numbers that rise are needed, such as 0,0.5")
+    return pair
 
+
+def _definition(text: str) -> Definition:
     if text == "classifier" or text == "entropy":
         return text
     raise TheoryError(f"definition {text!r}; classifier or entropy is needed")
 
 
-def _pair(text: str | None, option: str) -> tuple[float, float] | None:
-    from foveal.errors import TheoryError
-
-    if text is None:
-        return None
+def _pair(text: str, option: str) -> tuple[float, float]:
     try:
         first, second = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -115,6 +133,11 @@ def _text(report: StudyReport) -> str:
         f"{'monotone' if report.monotone else 'NOT monotone'}, {'convex' if report.convex else 'NOT convex'}; {report.solve_s:.1f} s",
         f"  also {', '.join(report.files[1:])}",
     ]
+    if report.not_drawn:
+        lines.append(
+            f"  {report.not_drawn} of {len(report.operating_points)} operating points lie outside of the axes and are not drawn; "
+            "--d-range and --c-range move the axes"
+        )
     for point in report.operating_points:
         place = f"  D {point.distortion:.4g}, C {point.classification:.4g}: {point.rate:.4g} bit"
         if point.limit == float("inf"):

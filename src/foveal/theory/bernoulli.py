@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from foveal.errors import TheoryError
-from foveal.theory.sources import probability
+from foveal.theory.arrays import flip_pair, number, probability
 
 _STEPS: Final = 200
 _ROUNDING: Final = 1e-13
@@ -44,25 +43,25 @@ def _root(rising: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _check(p: float, distortion: float, classification: float) -> None:
-    probability(p, "p")
-    for what, value in (("distortion", distortion), ("classification", classification)):
-        if math.isnan(value):
-            raise TheoryError(f"{what} is NaN; a number is needed")
+def _bound(value: float, what: str) -> float:
+    """Errors, of either kind, and entropies lie in 0..1: beyond that a bound says no more than -1 or 2 do, and those are finite."""
+    return min(max(number(value, what), -1.0), 2.0)
 
 
 def bernoulli_entropy_rate(p: float, flip: float, distortion: float, equivocation: float) -> float:
-    """R(D, C) of the entropy definition: E[Δ] <= D and H(S|X̂) <= C bits, symmetric labels S = X ⊕ Bernoulli(flip).
+    """R(D, C) of the entropy definition: E[Δ] <= D and H(S|U) <= C bits, symmetric labels S = X ⊕ Bernoulli(flip).
+
+    U is what the decoder receives, of any alphabet, from which it makes X̂.
 
     R = h(p) - h(min(D, d_C)) with h(d_C * flip) = C; 0 where that min is at least min(p, 1-p); inf for D < 0 or C < h(flip).
     A flip of 1/2 makes labels that say nothing: then C < 1 is out of reach and C does not matter otherwise.
 
     Raises:
-        TheoryError: p or flip outside 0..1, or a NaN.
+        TheoryError: p or flip outside 0..1, or no number.
 
     Reference: arXiv 2405.04144; the converse is Mrs Gerber's lemma (Wyner and Ziv 1973).
     """
-    _check(p, distortion, equivocation)
+    p, distortion, equivocation = probability(p, "p"), _bound(distortion, "distortion"), _bound(equivocation, "equivocation")
     flip = min(probability(flip, "flip"), 1 - flip)
     if distortion < -_ROUNDING or equivocation < binary_entropy(flip) - _ROUNDING:
         return math.inf
@@ -84,12 +83,13 @@ def bernoulli_classifier_rate(p: float, flips: tuple[float, float], distortion: 
     inf if the polygon is empty.
 
     Raises:
-        TheoryError: p or a flip outside 0..1, or a NaN.
+        TheoryError: p or a flip outside 0..1, or no number.
 
     Reference: the symmetric case arXiv 2405.03500 with SYSTEMS.md 3; asymmetric labels are ours.
     """
-    _check(p, distortion, error)
-    zero, one = (1 - 2 * probability(flip, f"flips[{i}]") for i, flip in enumerate(flips))
+    p, distortion, error = probability(p, "p"), _bound(distortion, "distortion"), _bound(error, "error")
+    flips = flip_pair(flips)
+    zero, one = (1 - 2 * flip for flip in flips)
     base = (1 - p) * flips[0] + p * flips[1]
     first, second = (1.0, 1.0, distortion), (zero, one, error - base)
     if not _feasible(p, (first, second)):

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.errors import TheoryError
+from foveal.theory.arrays import Array, bound_pairs, number
 from foveal.theory.frontier import Constraint
 from foveal.theory.interior import solve
 from foveal.theory.posterior import candidates, greatest, loss_bits, provable
 from foveal.theory.saddle import Problem, Solved, Start, moments, shared
 from foveal.theory.solver import LN2, Points, surface_of, two_constraint_rate
-from foveal.theory.source import Array, Source
+from foveal.theory.source import Source
 from foveal.theory.surface import Surface, grid_points
 
 TOLERANCE_BITS: Final = 1e-5
@@ -53,14 +54,16 @@ def entropy_rate(source: Source, distortion: float, equivocation: float) -> floa
     Raises:
         TheoryError: a bound is no finite number.
     """
-    return float(entropy_surface(source, np.array([distortion]), np.array([equivocation])).rate[0, 0])
+    first, second = number(distortion, "distortion"), number(equivocation, "equivocation")
+    return float(entropy_surface(source, np.array([first]), np.array([second])).rate[0, 0])
 
 
 def entropy_points(source: Source, points: Array, *, tolerance_bits: float = TOLERANCE_BITS) -> Points:
-    """The same at pairs of bounds of any order, (points, 2), finite."""
+    """The same at pairs of bounds of any order, (points, 2), finite. Raises TheoryError: they are not, or as above."""
+    points = bound_pairs(points)
     if not 0 < tolerance_bits < 1:
         raise TheoryError(f"tolerance {tolerance_bits} bit; a number between 0 and 1 is needed")
-    source = source.without_unused()
+    source = _without_empty_classes(source.without_unused())
     p, distortion = source.p, source.distortion
     least = np.array([p @ distortion.min(axis=1), source.noise_entropy])
     zero = np.array([(p @ distortion).min(), source.label_entropy])
@@ -81,6 +84,12 @@ def entropy_points(source: Source, points: Array, *, tolerance_bits: float = TOL
         if len(here):
             _put(rate, lower, prices, here, _generated(source, bounds[here], least, on_left, tolerance_bits))
     return Points(rate, lower, prices, np.zeros((len(points), 1)))
+
+
+def _without_empty_classes(source: Source) -> Source:
+    """Classes that no symbol has take part in nothing; whoever numbers them far apart would pay for each number between."""
+    there = source.labels.any(axis=0)
+    return source if there.all() else Source(source.p, source.labels[:, there], source.distortion, name=source.name)
 
 
 def _put(rate: Array, lower: Array, prices: Array, here: NDArray[np.int64], found: tuple[Array, Array, Array]) -> None:

@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 
 from foveal.errors import TheoryError
-from foveal.theory.source import Array, Source
+from foveal.theory.arrays import Array, number
+from foveal.theory.source import Source
 
 _MOST_SYMBOLS: Final = 4
 _MOST_CELLS: Final = 5_000_000
@@ -50,8 +51,7 @@ def fixed_alphabet_rate(source: Source, distortion: float, equivocation: float, 
         raise TheoryError(
             f"{symbols} symbols, {letters} letters; two letters and at most {_MOST_SYMBOLS} symbols can be searched"
         )
-    if math.isnan(distortion) or math.isnan(equivocation):
-        raise TheoryError(f"distortion {distortion}, equivocation {equivocation}; numbers are needed")
+    distortion, equivocation = number(distortion, "distortion"), number(equivocation, "equivocation")
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=symbols)))
     centres, half = np.full((1, symbols), 0.5), 0.5
     best, channel, settled, seen = math.inf, np.full(symbols, math.nan), math.inf, 0

@@ -14,7 +14,7 @@ from typing import Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.theory.source import Array
+from foveal.theory.arrays import Array
 
 _ROUNDING: Final = 1e-12
 """Relative to the largest distortion: points that miss a border by less are on it."""

@@ -16,11 +16,11 @@ from typing import Final
 import numpy as np
 
 from foveal.errors import TheoryError
-from foveal.theory.gaussian import check_gaussian
+from foveal.theory.arrays import Array, bound_pairs
+from foveal.theory.gaussian import check_gaussian, gaussian_name
 from foveal.theory.normal import normal_cdf, normal_pdf, panels
 from foveal.theory.saddle import Start, bounds_of, moments, shared
 from foveal.theory.solver import LN2, TOLERANCE_BITS, Points, surface_of, two_constraint_rate
-from foveal.theory.source import Array
 from foveal.theory.surface import Surface, grid_points
 
 _REACH: Final = 6.0
@@ -45,6 +45,8 @@ _LARGE_PRICE: Final = 1e9
 _STEEPEST: Final = 100.0
 _CELLS: Final = 4_000_000
 _SNAP: Final = 1e-9
+_ANYTHING: Final = (16.0, 1.0)
+"""Bounds in units of the variance and of 1 that say nothing: a letter at the threshold, 3 at most, has a distortion of 10 at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,17 +81,17 @@ def gaussian_classifier_surface(
     """
     first, second, points = grid_points(distortion, error)
     found = gaussian_classifier_points(sigma, rho, points, threshold=threshold, refinements=refinements)
-    return surface_of(f"Gaussian, sigma {sigma:g}, rho {rho:g}", "classifier", first, second, found)
+    return surface_of(gaussian_name(sigma, rho, threshold), "classifier", first, second, found)
 
 
 def gaussian_classifier_points(
     sigma: float, rho: float, points: Array, *, threshold: float = 0.0, refinements: int = 2
 ) -> Points:
-    """The same at pairs of bounds of any order, (points, 2)."""
+    """The same at pairs of bounds of any order, (points, 2), finite. Raises TheoryError: they are not, or as above."""
     check_gaussian(sigma, rho, threshold)
     if refinements not in (1, 2, 3):
         raise TheoryError(f"refinements {refinements}; 1, 2 or 3 are there")
-    points = points / np.array([sigma**2, 1.0])
+    points = np.minimum(bound_pairs(points) / np.array([sigma**2, 1.0]), _ANYTHING)
     above = points[:, 0] > 0
     finest = float(points[above, 0].min(initial=1.0))
     if finest < _FINEST:

@@ -18,8 +18,8 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal.theory.arrays import Array
 from foveal.theory.saddle import Moments, Problem, Solved, Start, bounds_of, moments
-from foveal.theory.source import Array
 
 _MOST_CELLS: Final = 1_000_000
 """Points x symbols x letters that are worked on at a time; more would leave the caches of a core."""

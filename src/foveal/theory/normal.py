@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from foveal.theory.source import Array
+from foveal.theory.arrays import Array
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from foveal.errors import TheoryError
+from foveal.theory.arrays import LARGEST
 from foveal.theory.subject import Subject
 
 _COLUMNS: Final = ("rate", "distortion", "classification")
@@ -47,7 +48,7 @@ def read_points(path: str | Path) -> tuple[OperatingPoint, ...]:
     """The rows of a CSV file with the columns rate, distortion and classification; others are passed over.
 
     Raises:
-        TheoryError: not to be read, a column is missing, or a value is no finite number.
+        TheoryError: not to be read, a column is missing, a value is no finite number, or a rate below 0.
     """
     path = Path(path)
     try:
@@ -74,8 +75,9 @@ def _number(text: str | None, name: str, path: Path, line: int) -> float:
         value = float(text or "")
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise TheoryError(f"{path}, line {line}: {name} = {text!r}; a finite number is needed")
+    least = 0.0 if name == "rate" else -LARGEST
+    if not least <= value <= LARGEST:
+        raise TheoryError(f"{path}, line {line}: {name} = {text!r}; a number of {least:g}..{LARGEST:g} is needed")
     return value
 
 

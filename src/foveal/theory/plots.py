@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 import numpy as np
 
 from foveal.errors import MissingDependencyError, TheoryError
+from foveal.theory.arrays import Array
 from foveal.theory.operating import Standing
-from foveal.theory.source import Array
 from foveal.theory.surface import Surface
 
 _COLORS: Final = "viridis"
@@ -64,13 +64,11 @@ def surface_png(surface: Surface, axis: str, points: Sequence[Standing] = ()) ->
 def contour_png(surface: Surface, axis: str, points: Sequence[Standing] = ()) -> bytes:
     """Lines of equal rate over D and C, what cannot be reached in gray. Arguments and errors as of ``surface_png``."""
     figure, colors = _figure(surface, (8.2, 6.4))
-    axes = figure.add_axes((0.1, 0.1, 0.7, 0.8))
+    axes = figure.add_axes((0.1, 0.1, 0.7, 0.76))
     first, second = surface.distortion, surface.classification
     rate = np.ma.masked_invalid(np.where(surface.feasible, surface.rate, np.nan)).T
     axes.set_facecolor(_OUT_OF_REACH)
-    axes.pcolormesh(
-        first, second, rate, cmap=_COLORS, norm=colors.norm, shading="gouraud" if surface.feasible.all() else "nearest"
-    )
+    _fill(axes, surface, colors)
     levels = _levels(surface)
     if len(levels) and min(surface.rate.shape) > 1:
         lines = axes.contour(first, second, rate, levels=levels, colors="white", linewidths=1.0)
@@ -79,16 +77,17 @@ def contour_png(surface: Surface, axis: str, points: Sequence[Standing] = ()) ->
         axes.contour(first, second, rate, levels=[1e-3], colors="white", linewidths=1.2, linestyles="--")
     if not surface.feasible.all():
         axes.plot([], [], "s", color=_OUT_OF_REACH, markersize=10, label="no code reaches this")
+        axes.plot([], [], "s", color="white", markeredgecolor="#888888", markersize=9, label="the border is in these cells")
     if points:
         shown = [[p.distortion for p in points], [p.classification for p in points]]
-        axes.plot(
-            *shown, "o", color=_POINT, markersize=6, markeredgecolor="white", label="operating points (bits above the limit)"
-        )
+        axes.plot(*shown, "o", color=_POINT, markersize=6, markeredgecolor="white", label="a codec, bits above the limit")
         for point in points:
             text = f"{point.above_bits:+.3g}" if math.isfinite(point.above_bits) else "out of reach"
             axes.annotate(text, (point.distortion, point.classification), (6, 5), textcoords="offset points", **_LABEL)
     if points or not surface.feasible.all():
-        axes.legend(loc="upper right", fontsize=9, framealpha=0.92)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, frameon=False, handletextpad=0.4, columnspacing=1.2
+        )
     axes.set_xlim(float(first[0]), float(first[-1]))
     axes.set_ylim(float(second[0]), float(second[-1]))
     axes.set_xlabel("D: expected distortion")
@@ -116,16 +115,35 @@ def _figure(surface: Surface, inches: tuple[float, float]) -> tuple[Any, Any]:
 
 
 def _floor(axes: Any, surface: Surface, first: Array, second: Array) -> None:
-    """What cannot be reached, in gray on the floor."""
-    if surface.feasible.all():
+    """Cells of which no corner can be reached, in gray on the floor."""
+    floor = np.where(surface.feasible, np.nan, 0.0)
+    if np.isfinite(_cells(floor)).any():
+        axes.plot_surface(first, second, floor, color=_OUT_OF_REACH, rstride=1, cstride=1, linewidth=0, shade=False, zorder=1)
+
+
+def _cells(values: Array) -> Array:
+    """The mean of each cell's four corners, NaN if one of them is."""
+    return (values[:-1, :-1] + values[1:, :-1] + values[:-1, 1:] + values[1:, 1:]) / 4
+
+
+def _fill(axes: Any, surface: Surface, colors: Any) -> None:
+    """Rates in colour, cells of which no corner can be reached in gray, and those that the border crosses in white."""
+    first, second = surface.distortion, surface.classification
+    rate = np.where(surface.feasible, surface.rate, np.nan)
+    kind = {"cmap": _COLORS, "norm": colors.norm}
+    if surface.feasible.all() or min(rate.shape) == 1:
+        axes.pcolormesh(first, second, rate.T, shading="gouraud" if min(rate.shape) > 1 else "nearest", **kind)
         return
-    gray = ~surface.feasible
-    gray[:-1] |= gray[1:].copy()  # up to the first points that can be reached
-    gray[1:] |= ~surface.feasible[:-1]
-    gray[:, :-1] |= gray[:, 1:].copy()
-    gray[:, 1:] |= ~surface.feasible[:, :-1]
-    floor = np.where(gray, 0.0, np.nan)
-    axes.plot_surface(first, second, floor, color=_OUT_OF_REACH, rstride=1, cstride=1, linewidth=0, shade=False, zorder=1)
+    axes.pcolormesh(first, second, _cells(rate).T, shading="flat", **kind)
+    beyond = np.isfinite(_cells(np.where(surface.feasible, np.nan, 0.0)))
+    crossed = np.where(beyond | np.isfinite(_cells(rate)), np.nan, 0.0)
+    axes.pcolormesh(first, second, crossed.T, shading="flat", cmap=_paper())
+
+
+def _paper() -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(["white"])
 
 
 def _levels(surface: Surface) -> Array:
@@ -141,12 +159,14 @@ def _levels(surface: Surface) -> Array:
 
 def _dress(figure: Any, surface: Surface, colors: Any, points: Sequence[Standing]) -> None:
     what = "fixed classifier" if surface.definition == "classifier" else "label entropy"
-    figure.suptitle(f"Rate-distortion-classification ({what}): {surface.name}", x=0.02, ha="left", fontsize=12.5)
+    figure.suptitle(
+        f"Rate-distortion-classification ({what}): {surface.name}", x=0.02, ha="left", fontsize=12.5, parse_math=False
+    )
     bar = figure.colorbar(colors, cax=figure.add_axes((0.86, 0.16, 0.022, 0.66)))
     bar.set_label("R(D, C) in bits")
     notes: list[str] = []
     if not surface.feasible.all() and figure.axes[0].name == "3d":
-        notes.append("gray: no code reaches this")
+        notes.append("gray: no code reaches this; the border lies between gray and the surface")
     if points:
         notes.append("orange: operating points, with a line down to the limit")
     if notes:

@@ -13,7 +13,7 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from foveal.theory.source import Array
+from foveal.theory.arrays import Array
 
 _MOST_TERMS: Final = 4_000_000
 _MOST_CELLS: Final = 200_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foveal.errors import TheoryError
-from foveal.theory.source import Array
+from foveal.theory.arrays import Array
 from foveal.theory.surface import Surface
 
 Place = tuple[float, float]

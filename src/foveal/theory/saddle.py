@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from foveal.theory.arrays import Array
 from foveal.theory.frontier import Constraint
-from foveal.theory.source import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.errors import TheoryError
+from foveal.theory.arrays import Array, bound_pairs, number
 from foveal.theory.frontier import Touching, frontier, rate_zero, touching
 from foveal.theory.interior import solve
 from foveal.theory.saddle import Start, shared
-from foveal.theory.source import Array, Source
+from foveal.theory.source import Source
 from foveal.theory.surface import Surface, grid_points
 
 LN2: Final = math.log(2)
@@ -40,7 +41,11 @@ def two_constraint_rate(p: Array, costs: Array, bounds: Array, tolerance_bits: f
     """The least I(X; Y) in bits with E[costs[0]] <= bounds[:, 0] and E[costs[1]] <= bounds[:, 1], at every row of ``bounds``.
 
     p: (symbols,), above 0. costs: (2, symbols, letters), finite. bounds: (points, 2), finite.
+
+    Raises:
+        TheoryError: bounds that are no such numbers.
     """
+    bounds = bound_pairs(bounds)
     count, letters = len(bounds), costs.shape[2]
     bounds = np.minimum(bounds, costs.max(axis=(1, 2)) + 1.0)  # beyond that a bound says nothing
     rate, lower = np.full(count, np.inf), np.full(count, np.inf)
@@ -95,7 +100,7 @@ def classifier_surface(source: Source, distortion: Array, error: Array, *, toler
 
 
 def classifier_points(source: Source, points: Array, *, tolerance_bits: float = TOLERANCE_BITS) -> Points:
-    """The same at pairs of bounds of any order, (points, 2), finite."""
+    """The same at pairs of bounds of any order, (points, 2), finite. Raises TheoryError: they are not, or as above."""
     if not 0 < tolerance_bits < 1:
         raise TheoryError(f"tolerance {tolerance_bits} bit; a number between 0 and 1 is needed")
     used = source.without_unused()
@@ -108,7 +113,8 @@ def classifier_rate(source: Source, distortion: float, error: float) -> float:
     Raises:
         TheoryError: as ``classifier_surface``.
     """
-    return float(classifier_surface(source, np.array([distortion]), np.array([error])).rate[0, 0])
+    first, second = number(distortion, "distortion"), number(error, "error")
+    return float(classifier_surface(source, np.array([first]), np.array([second])).rate[0, 0])
 
 
 def surface_of(name: str, definition: str, first: Array, second: Array, found: Points) -> Surface:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from foveal.errors import TheoryError
-
-Array = NDArray[np.float64]
+from foveal.theory.arrays import Array, numbers
+from foveal.theory.source_file import read_described
 
 SUM_TOLERANCE: Final = 1e-9
-MOST_BYTES: Final = 64 * 2**20
-MOST_CELLS: Final = 2**24
-"""Symbols times reproductions, or times classes."""
-_KEYS: Final = ("probabilities", "labels", "distortion", "values", "reproductions", "classifier", "name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +35,8 @@ class Source:
     name: str = "source"
 
     def __post_init__(self) -> None:
-        p = _numbers(self.p, "probabilities", 1)
-        labels, distortion = _numbers(self.labels, "labels", 2), _numbers(self.distortion, "distortion", 2)
+        p = numbers(self.p, "probabilities", 1)
+        labels, distortion = numbers(self.labels, "labels", 2), numbers(self.distortion, "distortion", 2)
         for what, rows in (("labels", labels), ("distortion", distortion)):
             if len(rows) != len(p):
                 raise TheoryError(f"{what}: {len(rows)} rows for {len(p)} symbols; one row for each symbol is needed")
@@ -50,7 +44,7 @@ class Source:
         _set(self, "labels", _distributions(labels, "labels"))
         _set(self, "distortion", distortion)
         if self.classifier is not None:
-            classifier = _numbers(self.classifier, "classifier", 2)
+            classifier = numbers(self.classifier, "classifier", 2)
             wanted = (distortion.shape[1], labels.shape[1])
             if classifier.shape != wanted:
                 raise TheoryError(f"classifier: shape {classifier.shape}; (reproductions, classes) = {wanted} is needed")
@@ -94,19 +88,12 @@ class Source:
         """The source that a JSON file describes (docs/theory.md, "A source in JSON").
 
         Raises:
-            TheoryError: not to be read, no JSON, an unknown or missing key, or numbers that make no source.
+            TheoryError: not to be read, no JSON, a key that is unknown, missing, doubled or not used, or numbers that make no source.
         """
         path = Path(path)
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise TheoryError(f"{path}: {path.stat().st_size} bytes; a source file may have {MOST_BYTES}")
-            table = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise TheoryError(f"cannot read {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise TheoryError(f"{path} is no JSON: {error}") from error
-        try:
-            return _of_table(table, path.stem)
+            found = read_described(path)
+            return Source(found.p, found.labels, found.distortion, found.classifier, found.name)
         except TheoryError as error:
             raise TheoryError(f"{path}: {error}") from error
 
@@ -122,33 +109,10 @@ def entropy_bits(p: Array) -> float:
     return float(entropies_bits(p[None])[0])
 
 
-def one_hot(classes: NDArray[np.int64], count: int) -> Array:
-    """Rows with a single 1, as a deterministic label or answer has. classes: in 0..count-1."""
-    return np.eye(count)[classes]
-
-
 def _set(source: Source, field: str, value: Array) -> None:
     value = np.ascontiguousarray(value)
     value.setflags(write=False)
     object.__setattr__(source, field, value)
-
-
-def _numbers(given: Any, what: str, dimensions: int) -> Array:
-    try:
-        values = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TheoryError(f"{what}: {error}; numbers in rows of equal length are needed") from error
-    if values.ndim != dimensions:
-        raise TheoryError(f"{what}: {values.ndim} dimensions; {dimensions} are needed")
-    if values.size == 0:
-        raise TheoryError(f"{what}: empty; at least one number is needed")
-    if values.size > MOST_CELLS:
-        raise TheoryError(f"{what}: {values.size} numbers; at most {MOST_CELLS} are taken")
-    wrong = ~np.isfinite(values) | (values < 0)
-    if wrong.any():
-        place = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise TheoryError(f"{what}: {values[place]} at {place}; finite numbers of 0 or more are needed")
-    return values
 
 
 def _distributions(rows: Array, what: str) -> Array:
@@ -157,66 +121,3 @@ def _distributions(rows: Array, what: str) -> Array:
     if abs(sums[worst] - 1.0) > SUM_TOLERANCE:
         raise TheoryError(f"{what}: row {worst} sums to {sums[worst]:.12g}; probabilities must sum to 1 within {SUM_TOLERANCE:g}")
     return rows / sums[:, None]
-
-
-def _of_table(table: Any, stem: str) -> Source:
-    if not isinstance(table, dict):
-        raise TheoryError(f"a {type(table).__name__}; an object with the keys {', '.join(_KEYS)} is needed")
-    values = cast("dict[str, Any]", table)
-    if unknown := sorted(set(values) - set(_KEYS)):
-        raise TheoryError(f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
-    for key in ("probabilities", "labels", "distortion"):
-        if key not in values:
-            raise TheoryError(f"{key!r} is missing")
-    p = _numbers(values["probabilities"], "probabilities", 1)
-    distortion = _distortion(values, len(p))
-    given = values.get("classifier")
-    classes = max(_width(values["labels"]), _width(given))
-    labels = _rows(values["labels"], "labels", classes)
-    classifier = None if given is None else _rows(given, "classifier", classes)
-    return Source(p, labels, distortion, classifier, str(values.get("name", stem)))
-
-
-def _distortion(values: dict[str, Any], symbols: int) -> Array:
-    kind = values["distortion"]
-    if kind == "hamming":
-        return 1.0 - np.eye(symbols)
-    if kind == "squared":
-        points = _real(values, "values")
-        if len(points) != symbols:
-            raise TheoryError(f"values: {len(points)} for {symbols} symbols; one for each symbol is needed")
-        letters = _real(values, "reproductions") if "reproductions" in values else points
-        return (points[:, None] - letters[None, :]) ** 2
-    if isinstance(kind, str):
-        raise TheoryError(f"distortion {kind!r}; 'hamming', 'squared' or rows of numbers are needed")
-    return _numbers(kind, "distortion", 2)
-
-
-def _real(values: dict[str, Any], key: str) -> Array:
-    try:
-        points = np.array(values.get(key, []), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TheoryError(f"{key}: {error}; a list of numbers is needed") from error
-    if points.ndim != 1 or not points.size or not np.isfinite(points).all():
-        raise TheoryError(f"{key}: a list of finite numbers is needed for the squared distortion")
-    return points
-
-
-def _width(given: Any) -> int:
-    """How many classes a list of classes, or of rows of probabilities, speaks of."""
-    entries = cast("list[Any]", given) if isinstance(given, list) else []
-    if entries and isinstance(entries[0], list):
-        return len(cast("list[Any]", entries[0]))
-    return max((entry + 1 for entry in entries if isinstance(entry, int) and 0 <= entry < 65536), default=1)
-
-
-def _rows(given: Any, what: str, classes: int) -> Array:
-    entries = cast("list[Any]", given) if isinstance(given, list) else []
-    if entries and all(isinstance(entry, int) and not isinstance(entry, bool) for entry in entries):
-        numbers = np.array(entries, dtype=np.int64)
-        if numbers.min() < 0 or numbers.max() >= classes:
-            raise TheoryError(
-                f"{what}: class {numbers.max() if numbers.min() >= 0 else numbers.min()}; 0..{classes - 1} are there"
-            )
-        return one_hot(numbers, classes)
-    return _numbers(given, what, 2)

@@ -7,15 +7,10 @@ import math
 import numpy as np
 
 from foveal.errors import TheoryError
+from foveal.theory.arrays import check_cells, flip_pair, number, one_hot, probability
+from foveal.theory.gaussian import deviation
 from foveal.theory.normal import normal_cdf
-from foveal.theory.source import Source, one_hot
-
-
-def probability(value: float, what: str, *, least: float = 0.0, most: float = 1.0) -> float:
-    """``value`` if it is in least..most. Raises TheoryError: it is not, or is a NaN."""
-    if not least <= value <= most:
-        raise TheoryError(f"{what} = {value}; a number of {least:g}..{most:g} is needed")
-    return float(value)
+from foveal.theory.source import Source
 
 
 def bernoulli(p: float = 0.5, flips: tuple[float, float] = (0.1, 0.1)) -> Source:
@@ -25,7 +20,7 @@ def bernoulli(p: float = 0.5, flips: tuple[float, float] = (0.1, 0.1)) -> Source
         TheoryError: a probability outside 0..1.
     """
     p = probability(p, "p")
-    zero, one = (probability(flip, f"flips[{i}]") for i, flip in enumerate(flips))
+    zero, one = flip_pair(flips)
     labels = np.array([[1 - zero, zero], [one, 1 - one]])
     return Source(np.array([1 - p, p]), labels, 1 - np.eye(2), np.eye(2), f"Bernoulli({p:g}), flips {zero:g}, {one:g}")
 
@@ -37,10 +32,12 @@ def gaussian_lattice(symbols: int = 64, sigma: float = 1.0, rho: float = 0.9, re
     lattice's points. It is a discrete source in its own right: for bounds on the continuous one see ``gaussian_classifier``.
 
     Raises:
-        TheoryError: sigma not above 0, rho outside 0..1, less than two symbols.
+        TheoryError: sigma not in 1e-30..1e30, rho outside 0..1, a reach beyond 0..30, less than two symbols or more than 4096.
     """
-    if symbols < 2 or not 0 < sigma < math.inf or not 0 < reach < math.inf:
-        raise TheoryError(f"symbols {symbols}, sigma {sigma}, reach {reach}; 2 symbols or more, and numbers above 0, are needed")
+    if symbols < 2 or not 0 < number(reach, "reach") <= 30:
+        raise TheoryError(f"symbols {symbols}, reach {reach}; 2 symbols or more, and a reach above 0 and up to 30, are needed")
+    check_cells(symbols, symbols, "distortion")
+    sigma = deviation(sigma, "sigma")
     rho = probability(rho, "rho")
     x = np.linspace(-reach, reach, symbols)
     p = np.exp(-x * x / 2)

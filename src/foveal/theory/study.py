@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foveal.errors import InputError
-from foveal.media.output import write_whole
+from foveal.media.output import check_writable, write_whole
 from foveal.theory.operating import Standing, read_points, standings
 from foveal.theory.plots import contour_png, surface_png
 from foveal.theory.properties import convex, monotone
 from foveal.theory.subject import Range, Subject, largest_difference
-from foveal.theory.surface import Definition
+from foveal.theory.surface import Definition, Surface
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class StudyReport:
     """What was drawn. gap_bits: the largest distance of the bounds on R. closed_form_difference_bits: the largest distance to the closed form,
     None if there is none or the surface is the closed form itself. monotone, convex: whether no pair or triple of points proves a failure.
     feasible: how many of the points a code can reach. files: what was written. operating_points: where a codec's points stand.
+    not_drawn: how many of these lie outside of the axes.
     """
 
     source: str
@@ -34,6 +35,7 @@ class StudyReport:
     solve_s: float
     files: tuple[str, ...]
     operating_points: tuple[Standing, ...]
+    not_drawn: int
 
 
 def study(
@@ -48,21 +50,19 @@ def study(
     """Computes the surface and writes ``out``, ``out`` with ``-contour`` before the suffix, and ``out`` with the suffix .csv.
 
     Raises:
-        InputError: ``out`` does not end in .png, or cannot be written.
+        InputError: ``out`` does not end in .png, a file cannot be written, or it is ``points_csv``; asked before the work.
         TheoryError: the ranges, the points, or the file of operating points.
         MissingDependencyError: matplotlib is not installed.
     """
-    out = Path(out)
-    if out.suffix.lower() != ".png":
-        raise InputError(f"{out} must end in .png; the contours and the table are put beside it")
+    files = _files(out, points_csv)
     codec = read_points(points_csv) if points_csv is not None else ()
     start = time.perf_counter()
     surface = subject.surface(points, distortion, classification)
     solve_s = time.perf_counter() - start
     closed = subject.closed_surface(surface)
     standing = standings(subject, codec) if codec else ()
-    files = out, out.with_name(f"{out.stem}-contour{out.suffix}"), out.with_suffix(".csv")
-    drawn = surface_png(surface, subject.axis_name, standing), contour_png(surface, subject.axis_name, standing)
+    inside = tuple(point for point in standing if _inside(surface, point))
+    drawn = surface_png(surface, subject.axis_name, inside), contour_png(surface, subject.axis_name, inside)
     for file, data in zip(files, (*drawn, surface.csv().encode()), strict=True):
         write_whole(file, data)
     return StudyReport(
@@ -78,4 +78,22 @@ def study(
         solve_s=solve_s,
         files=tuple(str(file) for file in files),
         operating_points=standing,
+        not_drawn=len(standing) - len(inside),
     )
+
+
+def _files(out: str | Path, points_csv: str | Path | None) -> tuple[Path, Path, Path]:
+    name, out = str(out), Path(out)
+    if out.suffix.lower() != ".png":
+        raise InputError(f"out {name!r} must end in .png, such as surface.png; the contours and the table are put beside it")
+    files = out, out.with_name(f"{out.stem}-contour{out.suffix}"), out.with_suffix(".csv")
+    for file in files:
+        check_writable(file)
+    if points_csv is not None and files[2].resolve() == Path(points_csv).resolve():
+        raise InputError(f"the table would be written over the points of {points_csv}; name another out")
+    return files
+
+
+def _inside(surface: Surface, point: Standing) -> bool:
+    axes = ((surface.distortion, point.distortion), (surface.classification, point.classification))
+    return all(axis[0] <= value <= axis[-1] for axis, value in axes)

@@ -10,21 +10,29 @@ from typing import Final
 import numpy as np
 
 from foveal.errors import TheoryError
+from foveal.theory.arrays import Array
 from foveal.theory.bernoulli import bernoulli_classifier_rate, bernoulli_entropy_rate
 from foveal.theory.entropy_form import entropy_points
 from foveal.theory.frontier import frontier, rate_zero
-from foveal.theory.gaussian import check_gaussian, gaussian_entropy_rate, gaussian_label_entropy, gaussian_least_entropy
+from foveal.theory.gaussian import (
+    check_gaussian,
+    gaussian_entropy_rate,
+    gaussian_label_entropy,
+    gaussian_least_entropy,
+    gaussian_name,
+)
 from foveal.theory.gaussian_classifier import gaussian_classifier_points, gaussian_least_error
 from foveal.theory.normal import normal_cdf
 from foveal.theory.solver import Points, classifier_points, surface_of
-from foveal.theory.source import Array, Source
+from foveal.theory.source import Source
 from foveal.theory.sources import bernoulli
 from foveal.theory.surface import Definition, Surface, grid_points
 
 _MARGIN: Final = 0.08
 """How far below what can be reached an axis begins, as a share of its length, so that a plot shows where that is."""
 _LEAST_VARIANCE: Final = 0.05
-_UNITS: Final = {"classifier": "probability", "entropy": "bits"}
+_AXES: Final = {"classifier": "error of the fixed classifier (probability)", "entropy": "label entropy left, H(S|U) (bits)"}
+_GAUSSIAN_AXIS: Final = "label entropy left, h(S|U) (bits, label of standard deviation 1)"
 
 Range = tuple[float, float]
 
@@ -34,6 +42,7 @@ class Subject:
     """A source under a definition. solve: R at pairs of bounds, (points, 2). closed: R at one pair by a formula, None if there is none.
 
     distortion, classification: the ranges worth drawing, from what can be reached at all to what costs nothing. formula_only: ``solve`` is the closed form.
+    axis: what C is, None for what it is in general.
     """
 
     name: str
@@ -43,12 +52,12 @@ class Subject:
     distortion: Range
     classification: Range
     formula_only: bool = False
+    axis: str | None = None
 
     @property
     def axis_name(self) -> str:
         """What the second axis is, with its unit."""
-        what = "error of the fixed classifier" if self.definition == "classifier" else "label entropy left, H(S|X̂)"
-        return f"C: {what} ({_UNITS[self.definition]})"
+        return f"C: {_AXES[self.definition] if self.axis is None else self.axis}"
 
     def surface(self, points: int, distortion: Range | None = None, classification: Range | None = None) -> Surface:
         """R on an even grid of points x points over the ranges. Raises TheoryError: less than two points, or a range that does not rise."""
@@ -101,14 +110,16 @@ def bernoulli_subject(p: float, flips: tuple[float, float], definition: Definiti
 
 
 def gaussian_subject(sigma: float, rho: float, definition: Definition, *, threshold: float = 0.0) -> Subject:
-    """A Gaussian source: under the entropy definition its label is Gaussian too and R is a closed form; else S = [T >= threshold].
+    """A Gaussian source: under the entropy definition its label is Gaussian too, of standard deviation 1, and R is a closed form; else S = [T >= threshold].
 
     Raises:
-        TheoryError: sigma not above 0, rho outside 0..1, or a threshold beyond 3.
+        TheoryError: sigma not in 1e-30..1e30, rho outside 0..1, a threshold beyond 3, or one under the entropy definition.
     """
     check_gaussian(sigma, rho, threshold)
+    if threshold and definition == "entropy":
+        raise TheoryError(f"threshold {threshold:g}; under the entropy definition a Gaussian's label is no class and has none")
     ranges = (_LEAST_VARIANCE * sigma**2, sigma**2)
-    name = f"Gaussian, sigma {sigma:g}, rho {rho:g}"
+    name = gaussian_name(sigma, rho, threshold)
     if definition == "classifier":
         constant = float(normal_cdf(np.array([-abs(threshold)]))[0])
         error = _wider((gaussian_least_error(rho, threshold), constant))
@@ -125,7 +136,7 @@ def gaussian_subject(sigma: float, rho: float, definition: Definition, *, thresh
 
     most = gaussian_label_entropy()
     least = max(gaussian_least_entropy(rho), most - 3.0)
-    return Subject(name, definition, solve, formula, ranges, _wider((least, most)), formula_only=True)
+    return Subject(name, definition, solve, formula, ranges, _wider((least, most)), formula_only=True, axis=_GAUSSIAN_AXIS)
 
 
 def _wider(reached: Range) -> Range:

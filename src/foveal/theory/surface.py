@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foveal.errors import TheoryError
-from foveal.theory.source import Array
+from foveal.theory.arrays import LARGEST, Array, numbers
 
 Definition = Literal["classifier", "entropy"]
-"""classifier: C bounds the error of a fixed classifier (arXiv 2405.03500). entropy: C bounds H(S|X̂) in bits (arXiv 2405.04144)."""
+"""classifier: C bounds the error of a fixed classifier (arXiv 2405.03500). entropy: C bounds H(S|U) in bits,
+U being what the decoder receives, of any alphabet, from which it makes X̂ (arXiv 2405.04144, where this U is called X̂)."""
 MOST_POINTS: Final = 10**6
 COLUMNS: Final = (
     "distortion",
@@ -69,10 +70,8 @@ class Surface:
 
 
 def grid_axis(values: Array, what: str) -> Array:
-    """The values as a rising axis of numbers. Raises TheoryError: empty, a NaN or inf, or not rising."""
-    axis = np.array(values, dtype=np.float64)
-    if axis.ndim != 1 or not axis.size or not np.isfinite(axis).all():
-        raise TheoryError(f"{what}: {axis.size} values of {axis.ndim} dimensions; a list of finite numbers is needed")
+    """The values as a rising axis of numbers. Raises TheoryError: as ``numbers``, or not rising."""
+    axis = numbers(values, what, 1, least=-LARGEST)
     if (np.diff(axis) <= 0).any():
         raise TheoryError(f"{what}: the values must rise")
     return axis
