@@ -149,6 +149,42 @@ def test_a_killed_run_leaves_no_process_and_goes_on_to_the_same(
         assert (ours.digits.mse == theirs.digits.mse).all()
 
 
+def test_a_polite_kill_leaves_no_process_and_no_warning(run: Path, recipe_file: Path, digits_file: Path) -> None:
+    for path in (run / "points").iterdir():
+        path.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foveal", *command(recipe_file, digits_file, run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"5 of {TOTAL}: work begins\n"
+    assert process.stderr.readline().startswith(f"6 of {TOTAL}: ")
+    process.terminate()
+    out, err = process.communicate(timeout=60)  # ends when the workers, who hold its other end, have ended too
+    assert (process.returncode, out) == (128 + signal.SIGTERM, "")
+    assert all(" of " in line for line in err.splitlines()), err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[0, 32]", "[8, 32]", "begin with 8; 0 is needed too"),
+        ("[0, 32]", "[0]", "classification_weights = [0.0]; the report compares"),
+        ("[0.005, 0.05]", "[0.05]", "distortion_weights = [0.05]; the report compares"),
+    ],
+)
+def test_weights_that_the_report_cannot_compare_are_refused_before_any_work(
+    recipe_file: Path, digits_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, words: str
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(recipe_file.read_text().replace(old, new))
+    assert main(command(other, digits_file, tmp_path / "r")) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -200,7 +236,9 @@ def test_a_classifier_that_is_not_good_enough_stops_the_run(
     text = recipe_file.read_text().replace("least_accuracy = 90", "least_accuracy = 100")
     hasty.write_text(text.replace("[frozen]\nsteps = 60", "[frozen]\nsteps = 1"))
     assert main(command(hasty, digits_file, tmp_path / "r", "--jobs", "1")) == 1
-    assert "the frozen classifier is right on" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "the frozen classifier is right on" in err
+    assert "name another --out" in err
 
 
 @pytest.mark.parametrize(

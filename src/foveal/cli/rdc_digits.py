@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -61,12 +62,12 @@ def rdc_digits(
     points.csv, the plots, and report.md, which tests what the theory says and tells where the measurements contradict it.
     """
     from foveal.digits.recipe import read_recipe
-    from foveal.digits.report import check_installed, write_report
+    from foveal.digits.report import check_reportable, write_report
     from foveal.digits.run import run_digits
 
-    check_installed()
     plan = read_recipe(recipe)
-    with _progress() as on_done:
+    check_reportable(plan.grid)
+    with _ended_by_sigterm(), _progress() as on_done:
         run = run_digits(plan, data, out, minutes=minutes, jobs=jobs, on_done=on_done)
     told = DigitsReport(str(out), run.done, run.total, round(run.seconds / 60, 1), None, None, None)
     if run.whole:
@@ -82,6 +83,20 @@ def rdc_digits(
 def _words(told: DigitsReport) -> str:
     state = f"{told.out}: {told.done} of {told.total} done, {told.minutes:g} minutes in all"
     return f"{state}; the same command goes on" if told.report is None else f"{state}\nreport: {told.report}"
+
+
+@contextmanager
+def _ended_by_sigterm() -> Generator[None]:
+    """A polite kill ends like Ctrl-C does: the workers are ended and what they share is put away, with no warning of Python's."""
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from foveal.digits.contradictions import contradictions
 from foveal.digits.label_code import LabelCode
 from foveal.digits.measure import Row
 from foveal.digits.plots import draw_plots
+from foveal.digits.recipe import Grid as Weights
 from foveal.digits.run import Run
 from foveal.digits.surface import lower_envelope
-from foveal.errors import MissingDependencyError
+from foveal.errors import MissingDependencyError, RecipeError
 from foveal.media.output import write_whole
 
 _CAPTIONS: Final = {
@@ -55,8 +56,20 @@ def grid_of(run: Run) -> Grid:
     return Grid(weights.distortion_weights, weights.classification_weights, **parts)
 
 
-def check_installed() -> None:
-    """What the report needs, asked for before the work. Raises MissingDependencyError: matplotlib or scipy is not installed."""
+def check_reportable(weights: Weights) -> None:
+    """What the report needs, asked for before the work.
+
+    Raises:
+        MissingDependencyError: matplotlib or scipy is not installed.
+        RecipeError: fewer than two weights of a kind, or none without a classifier, against which the others are held.
+    """
+    for name in ("distortion_weights", "classification_weights"):
+        if len(given := getattr(weights, name)) < 2:
+            raise RecipeError(f"[grid] {name} = {list(given)}; the report compares, and needs two or more")
+    if (least := weights.classification_weights[0]) > 0:
+        raise RecipeError(
+            f"[grid] classification_weights begin with {least:g}; 0 is needed too, against which the report holds the others"
+        )
     for name in ("matplotlib", "scipy"):
         if importlib.util.find_spec(name) is None:
             raise MissingDependencyError(f"the report of digits needs {name}; pip install 'foveal[bench]'")

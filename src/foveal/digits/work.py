@@ -74,7 +74,7 @@ def _classifier(task: Task, name: str, digits: Digits) -> str:
     if accuracy < task.recipe.least_accuracy:
         raise RecipeError(
             f"the {name} classifier is right on {accuracy:.2f} % of the test digits, {task.recipe.least_accuracy:g} are asked for; "
-            f"give [{name.replace('-', '_')}] more steps, or lower least_accuracy"
+            f"give [{name.replace('-', '_')}] more steps, or lower least_accuracy, and name another --out"
         )
     write_whole(task.folder.classifier(name), save(net.state_dict()))
     return f"{name} classifier: {accuracy:.2f} %"
