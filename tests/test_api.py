@@ -67,6 +67,7 @@ def test_ids_are_frozen() -> None:
         "frequency": 2,
         "hyperprior": 3,
         "hevc-blocks": 4,
+        "cae-pca": 5,
         "jpeg": 64,
         "jpeg2000": 65,
         "webp": 66,

@@ -13,6 +13,7 @@ from foveal.cli.main import main
 from foveal.codecs.learned.weights import cards
 from foveal.errors import InputError
 
+SHORT = "rounded for an error of 70 dB"
 RECIPE = """
 codec = "gdn"
 steps = 2
@@ -119,12 +120,16 @@ def test_a_run_is_trained_resumed_and_exported(photos: Path, capsys: pytest.Capt
     assert "exported tiny1" in capsys.readouterr().out
     card = json.loads((out / "tiny1.json").read_text())
     assert (card["data"], card["steps"]) == ("three", 2)
-    assert (card["recipe"], card["figures"], card["preset"]) == ("tiny.toml", "not measured yet", None)
+    assert (card["recipe"], card["figures"], card["preset"]) == (f"tiny.toml; {SHORT}", "not measured yet", None)
     said = ["--preset", "ms-ssim", "--figures", "30 dB, by hand", "--recipe-note", "stopped early"]
     assert main([*base, "--export", str(out), "--name", "tiny2", *said]) == 0
     capsys.readouterr()
     card = json.loads((out / "tiny2.json").read_text())
-    assert (card["recipe"], card["figures"], card["preset"]) == ("tiny.toml; stopped early", "30 dB, by hand", "ms-ssim")
+    assert (card["recipe"], card["figures"], card["preset"]) == (
+        f"tiny.toml; {SHORT}; stopped early",
+        "30 dB, by hand",
+        "ms-ssim",
+    )
     other = ["train", str(recipe), "--run", str(photos.parent / "run2"), "--data", str(photos), "--minutes", "0"]
     assert main([*other, "--from", str(run / "average.safetensors"), "--json"]) == 0
     printed = capsys.readouterr()
