@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path, monk
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for ask in (check_writable, lambda path: write_whole(path, b"x")):
+    for ask in (check_writable, partial(write_whole, data=b"x")):
         with pytest.raises(InputError, match=r"cannot write .*file/a: Not a directory"):
             ask(tmp_path / "file" / "a")
 
