@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
+from pathlib import Path
 from typing import Any, TypeVar
 
 from foveal.errors import RecipeError
 
 _T = TypeVar("_T")
+
+
+def read_toml(path: Path, advice: str) -> dict[str, Any]:
+    """The values of a recipe; ``advice``: what to say where it cannot be read.
+
+    Raises:
+        RecipeError: the file is missing, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}; {advice}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
 
 
 def build(kind: type[_T], values: dict[str, Any], where: str) -> _T:

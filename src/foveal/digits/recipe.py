@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from foveal.declared import build
+from foveal.declared import build, read_toml
 from foveal.errors import RecipeError
 from foveal.scalars import real, whole
 
@@ -107,14 +106,7 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: the file is missing, is not TOML, or holds a key, a type or a value that is not allowed.
     """
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise RecipeError(
-            f"cannot read the recipe {path}: {error.strerror}; recipes/rdc-digits.toml comes with foveal"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+    values = read_toml(path, "recipes/rdc-digits.toml comes with foveal")
     try:
         return _made(values, str(path))
     except RecipeError as error:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from foveal.declared import build
-from foveal.errors import RecipeError
+from foveal.declared import build, read_toml
 
 
 @dataclass(frozen=True)
@@ -108,14 +106,7 @@ def read_recipe(path: Path) -> AnyConfig:
     Raises:
         RecipeError: the file is missing, is not TOML, or holds a key or a type that is not known.
     """
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise RecipeError(
-            f"cannot read the recipe {path}: {error.strerror}; recipes that come with foveal are in recipes/"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+    values = read_toml(path, "recipes that come with foveal are in recipes/")
     if "network" in values:
         return build(NetworkConfig, values, str(path))
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
