@@ -68,6 +68,8 @@ def test_ids_are_frozen() -> None:
         "hyperprior": 3,
         "hevc-blocks": 4,
         "cae-pca": 5,
+        "rnn-2015": 6,
+        "rnn-2017": 7,
         "jpeg": 64,
         "jpeg2000": 65,
         "webp": 66,

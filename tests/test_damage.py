@@ -17,7 +17,7 @@ from foveal.errors import FovealError
 from foveal.picture import Picture
 
 
-@pytest.fixture(scope="module", params=["frequency", "cae-pca"])
+@pytest.fixture(scope="module", params=["frequency", "cae-pca", "rnn-2017"])
 def small(request: pytest.FixtureRequest) -> bytes:
     """A file with every kind of chunk that version 1 writes: of bands and short sums, and of one band with a parameter of its codec."""
     random = np.random.default_rng(0)

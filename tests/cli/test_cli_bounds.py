@@ -87,7 +87,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["encode", "in", "out", "--hold-rate", "--importance", "maps", "--target-bpp", "1"], "hold_rate with a target"),
         (["encode", "in", "out", "--importance", "maps", "--tile", "100"], "tile = 100"),
         (["decode", "coded", "out", "--bands", "0"], "bands = 0"),
-        (["decode", "coded", "out", "--bands", "9"], "bands = 9"),
+        (["decode", "coded", "out", "--bands", "17"], "bands = 17"),
         (["decode", "coded", "out", "--crop", "-1,0,4,4"], "crop -1,0,4,4"),
         (["decode", "coded", "out", "--crop", "0,0,4,0"], "crop 0,0,4,0"),
     ],

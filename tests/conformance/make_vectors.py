@@ -100,6 +100,8 @@ def main() -> int:
             picture, importance = tiled()
             corner = Picture(np.ascontiguousarray(picture.samples[:110, :150]))
             files["mapped"] = foveal.encode(corner, quality=35, importance=importance, **given)
+        elif codec.startswith("rnn-"):
+            files["plain"] = foveal.encode(pictures()["edge"][0], codec=codec, quality=10, preset=f"{preset}-plain")
         elif codec == "cae-pca":
             files["plain"] = foveal.encode(pictures()["edge"][0], codec=codec, quality=60, preset="plain")
         elif codec == "hevc-blocks":

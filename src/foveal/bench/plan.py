@@ -15,7 +15,8 @@ from foveal.errors import SettingsError, UnknownCodecError
 
 _EVEN: Final = (5.0, 15.0, 30.0, 45.0, 60.0, 75.0, 85.0, 93.0)
 _LOGARITHMIC: Final = (8.0, 18.0, 28.0, 38.0, 48.0, 58.0, 68.0, 78.0)
-_QUALITIES: Final = {"crf": _LOGARITHMIC, "qp": _LOGARITHMIC, "psnr_db": _LOGARITHMIC}
+_ITERATIONS: Final = (1.0, 7.6, 20.8, 47.2, 100.0)  # 1, 2, 4, 8 and 16 of 16
+_QUALITIES: Final = {"crf": _LOGARITHMIC, "qp": _LOGARITHMIC, "psnr_db": _LOGARITHMIC, "iterations": _ITERATIONS}
 
 
 @dataclass(frozen=True)

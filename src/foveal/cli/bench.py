@@ -24,7 +24,10 @@ def bench(
     ],
     out: Annotated[Path, typer.Option(metavar="REPORT", help="The folder of rows and report. A bench that is there goes on.")],
     qualities: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Qualities between commas, 1 to 100. Default: eight that suit each codec.")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Qualities between commas, 1 to 100. Default: some that suit each codec, mostly eight."
+        ),
     ] = None,
     anchor: Annotated[
         str | None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, final
 
+from foveal.codecs.file_info import BandInfo as BandInfo
+from foveal.codecs.file_info import FileInfo as FileInfo
 from foveal.codecs.guide import Guide
 from foveal.codecs.settings import LARGEST_TILE
 from foveal.codecs.settings import Chroma as Chroma
@@ -88,6 +91,11 @@ class CodecInfo:
     adaptive: bool = False
 
     @property
+    def quality_is_bands(self) -> bool:
+        """Whether a file of a lower quality is the beginning of one of a higher quality: a learned codec's integer parameter is the number of bands."""
+        return self.learned and not self.scale.continuous
+
+    @property
     def guided_by(self) -> Literal["map", "thresholds", "filter"]:
         """How a guide is followed: by steps of its own inside the picture, by zeroed coefficients, or by a filter before the codec."""
         return "map" if self.octave is not None else "thresholds" if self.importance else "filter"
@@ -115,61 +123,6 @@ class CodecInfo:
             guide=_checked_guide(settings.guide),
             tile=_checked_tile(settings.tile, self),
         )
-
-
-@dataclass(frozen=True)
-class BandInfo:
-    """One band of a learned file: its number, the bytes that it takes over all tiles, and how many units it has, one a tile.
-
-    symbols_crc: the CRC-32 of the symbols of its unit; of several units the CRC-32 of their CRCs, each as four bytes, little-endian;
-    0 where there is none.
-    """
-
-    number: int
-    bytes: int
-    symbols_crc: int
-    units: int = 1
-
-
-@dataclass(frozen=True)
-class FileInfo:
-    """What a file says of itself. Fields that a format does not hold are None or empty.
-
-    alpha: whether the decoded picture has one. parameter: the codec's own quality parameter, as it can be read back from the
-    file, such as ``quality 40``.
-    tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
-    missing_units: how many a cut file lacks of the units (one a band and tile) that it announces; cut_bytes: what it holds of
-    a chunk that was cut; decodable: False if it was cut before all of its first band was there. restored_from: width and height of the
-    coded picture, where a network restores it when it is decoded.
-    """
-
-    codec: str
-    bytes: int
-    width: int
-    height: int
-    channels: int
-    alpha: bool = False
-    chroma: Chroma | None = None
-    bit_depth: int = 8
-    parameter: str | None = None
-    format_version: int | None = None
-    weights: str | None = None
-    icc_bytes: int = 0
-    exif_bytes: int = 0
-    bands: tuple[BandInfo, ...] = ()
-    tiles: tuple[int, int] | None = None
-    importance_bytes: int = 0
-    missing_units: int = 0
-    cut_bytes: int = 0
-    decodable: bool = True
-    restored_from: tuple[int, int] | None = None
-
-    @property
-    def whole_bands(self) -> int:
-        """How many bands, from the coarsest on, no tile lacks."""
-        across, down = self.tiles or (self.width, self.height)
-        tiles = -(-self.width // across) * -(-self.height // down)
-        return next((band.number for band in self.bands if band.units < tiles), len(self.bands))
 
 
 class Prepared(ABC):
@@ -236,6 +189,14 @@ class Codec(ABC):
     @abstractmethod
     def _decode(self, data: bytes | memoryview, limits: Limits, settings: DecodeSettings) -> Picture:
         """As ``decode``; the settings are checked but for the crop, which is this method's to check and do if ``info.tiles``."""
+
+    def decode_bands(
+        self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
+    ) -> Iterator[Picture]:
+        """The picture after each band, the coarsest first; the last one is what ``decode`` gives. Raises as ``decode``."""
+        held = self.describe(bytes(data), limits).whole_bands
+        for bands in range(1, (settings.bands or max(1, held)) + 1):
+            yield self.decode(data, limits, replace(settings, bands=bands if self.info.bands > 1 else None))
 
     def bytes_needed(
         self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()

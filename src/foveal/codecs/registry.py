@@ -29,6 +29,9 @@ _BLOCKS_PRESETS = ("medium", *(name for name in _X265_PRESETS if name != "medium
 _KVAZAAR_PRESETS = ("slower", "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "veryslow", "placebo")
 _VVENC_PRESETS = ("medium", "faster", "fast", "slow", "slower")
 _QP_OCTAVE = 6 * 99 / 47  # of quality, where 47 QP are the whole scale
+_ITERATIONS = QualityScale("iterations", 1, 16, False)
+_RNN_KINDS = ("lstm-additive", "lstm-one-shot", "gru-additive", "gru-one-shot")
+_RNN_PRESETS = (*_RNN_KINDS, *(f"{kind}-plain" for kind in _RNN_KINDS))
 _SVT_PRESETS = ("2", "0", "1", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13")
 
 _TABLE: tuple[_Row, ...] = (
@@ -68,6 +71,20 @@ _TABLE: tuple[_Row, ...] = (
             alpha=True, metadata=True, needs=("torch",),
         ),
         _LEARNED + "cae_pca.codec", "CaePcaCodec",
+    ),
+    _Row(
+        CodecInfo(
+            6, "rnn-2015", "Convolutional LSTM over tiles of 32 pixels (Toderici 2015)", (".fvl",), _ITERATIONS,
+            learned=True, alpha=True, metadata=True, needs=("torch",), presets=("lstm", "lstm-plain"), bands=16, preset_in_file=True,
+        ),
+        _LEARNED + "rnn.codec", "RnnCodec",
+    ),
+    _Row(
+        CodecInfo(
+            7, "rnn-2017", "Convolutional LSTM or GRU over whole pictures (Toderici 2017)", (".fvl",), _ITERATIONS,
+            learned=True, alpha=True, metadata=True, needs=("torch",), presets=_RNN_PRESETS, bands=16, preset_in_file=True,
+        ),
+        _LEARNED + "rnn.codec", "RnnCodec",
     ),
     _Row(
         CodecInfo(

@@ -97,7 +97,29 @@ class AroundConfig(TrainConfig):
         return f"{self.part} for {self.host}"
 
 
-AnyConfig = CodecConfig | NetworkConfig | AroundConfig
+@dataclass(frozen=True)
+class RecurrentConfig(TrainConfig):
+    """A run that trains ``rnn-2015`` or ``rnn-2017`` on crops of photographs, ``crop`` pixels square.
+
+    stochastic_until: the part of the steps whose bits are drawn with the odds that the encoder gives them; after it they are signs.
+    prior_rate_factor: how much faster the entropy coder's network learns than the rest.
+    """
+
+    codec: str
+    crop: int = 64
+    stochastic_until: float = 0.5
+    prior_rate_factor: float = 1.0
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return self.codec
+
+
+RECURRENT = ("rnn-2015", "rnn-2017")
+"""The codecs of ``RecurrentConfig``."""
+AnyConfig = CodecConfig | RecurrentConfig | NetworkConfig | AroundConfig
 
 
 def read_recipe(path: Path) -> AnyConfig:
@@ -112,4 +134,6 @@ def read_recipe(path: Path) -> AnyConfig:
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
     if "part" in values:
         return build(AroundConfig, values, str(path))
+    if values.get("codec") in RECURRENT:
+        return build(RecurrentConfig, values, str(path))
     return build(CodecConfig, values, str(path))

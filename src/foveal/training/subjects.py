@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from foveal.training.around_subject import around_subject
 from foveal.training.codec_subject import CodecSubject
-from foveal.training.config import AnyConfig, AroundConfig, CodecConfig
+from foveal.training.config import AnyConfig, AroundConfig, CodecConfig, RecurrentConfig
 from foveal.training.network_subject import network_subject
+from foveal.training.recurrent_subject import RecurrentSubject
 from foveal.training.subject import AnySubject
 
 
@@ -17,4 +18,6 @@ def subject_of(config: AnyConfig) -> AnySubject:
     """
     if isinstance(config, CodecConfig):
         return CodecSubject(config)
+    if isinstance(config, RecurrentConfig):
+        return RecurrentSubject(config)
     return around_subject(config) if isinstance(config, AroundConfig) else network_subject(config)

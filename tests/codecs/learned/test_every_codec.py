@@ -29,6 +29,8 @@ HELD = {
     "frequency": Held(coarsest_db=22, finest_db=39.5, gray_db=35),
     "gdn": Held(coarsest_db=22, finest_db=36, gray_db=30),
     "hyperprior": Held(coarsest_db=22, finest_db=36, gray_db=30),
+    "rnn-2015": Held(coarsest_db=18, finest_db=28, gray_db=27),
+    "rnn-2017": Held(coarsest_db=18, finest_db=28, gray_db=27),
 }
 PRESETS = [(name, preset) for name in HELD for preset in (None, *codec_by_name(name).info.presets)]
 

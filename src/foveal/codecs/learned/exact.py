@@ -12,9 +12,9 @@ ICLR 2019; the powers of two in place of learned divisors are ours.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +99,34 @@ class ExactConv2d(nn.Module):
         self.weight = nn.Parameter(scaled.contiguous(memory_format=torch.channels_last), requires_grad=False)
         self.bias = nn.Parameter((bias.double() * power + 0.5).float(), requires_grad=False)
         self.settled = True
+
+
+def exact_layers(net: nn.Module, prefix: str) -> Iterator[tuple[str, ExactConv2d]]:
+    """The exact convolutions of a network, by the names of their weights that begin with ``prefix``."""
+    for name, layer in cast("Iterable[tuple[str, nn.Module]]", net.named_modules(prefix=prefix.removesuffix("."))):
+        if isinstance(layer, ExactConv2d):
+            yield name, layer
+
+
+def frozen_layers(net: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """The integers that ship of a network's exact convolutions, under the names of their weights."""
+    return {f"{name}.{part}": t for name, layer in exact_layers(net, prefix) for part, t in layer.frozen().items()}
+
+
+def settle_layers(net: nn.Module, weights: dict[str, Tensor], prefix: str) -> None:
+    """Makes a network's exact convolutions the deployed ones, of what ``frozen_layers`` gave."""
+    for name, layer in exact_layers(net, prefix):
+        layer.settle(*(weights[f"{name}.{part}"] for part in ("weight", "bias", "shift")))
+
+
+def thawed_layers(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights and biases to train on from, of all exact convolutions that ship among ``weights``."""
+    state: dict[str, Tensor] = {}
+    for name in (n.removesuffix(".shift") for n in weights if n.endswith(".shift")):
+        power = torch.exp2(-weights[f"{name}.shift"].float())
+        state[f"{name}.weight"] = weights[f"{name}.weight"].float() * power[:, None, None, None]
+        state[f"{name}.bias"] = weights[f"{name}.bias"].float() * power / UNIT
+    return state
 
 
 def check_sums(weight: Tensor, bias: Tensor, shift: Tensor) -> None:

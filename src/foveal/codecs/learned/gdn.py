@@ -182,7 +182,7 @@ class GdnPrepared(OneBandPrepared):
     def __init__(self, info: CodecInfo, picture: Picture, settings: EncodeSettings) -> None:
         self._networks = load_networks(default_card(info.name, settings.preset))
         card, guide = self._networks.card, settings.guide
-        octave = octave_in_quality(card.config["coarse_lambda"], card.config["fine_lambda"])
+        octave = octave_in_quality(float(card.config["coarse_lambda"]), float(card.config["fine_lambda"]))
         steps = guide_steps(guide, picture.width, picture.height, octave)
         super().__init__(info, card, picture, steps, hold_rate=guide is not None and guide.hold_rate)
         with inference(settings.threads):

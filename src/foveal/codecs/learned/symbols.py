@@ -57,10 +57,22 @@ def read_quality(info: CodecInfo, head: Head) -> int:
     size, least = len(head.parameters), QUALITY_BYTES + info.preset_in_file
     if size < least or (size > least and not info.importance):
         raise DamagedError(f"HEAD has {size} parameter bytes; {info.name} has {least}{' or more' * info.importance}")
-    if head.bands != info.bands or head.depth != 8 or (head.tiling is not None and not info.tiles):
+    fits = 1 <= head.bands <= info.bands if info.quality_is_bands else head.bands == info.bands
+    if not fits or head.depth != 8 or (head.tiling is not None and not info.tiles):
         tiles = "tiles" if head.tiling else "no tiles"
-        raise DamagedError(f"HEAD has {head.bands} bands, depth {head.depth} and {tiles}; {info.name} has {info.bands} and 8")
-    return int.from_bytes(head.parameters[:QUALITY_BYTES], "little")
+        least_bands = "1 to " * info.quality_is_bands
+        raise DamagedError(
+            f"HEAD has {head.bands} bands, depth {head.depth} and {tiles}; {info.name} has {least_bands}{info.bands} and 8"
+        )
+    parameter = int.from_bytes(head.parameters[:QUALITY_BYTES], "little")
+    if info.quality_is_bands and parameter != parameter_of_bands(info, head.bands):
+        raise DamagedError(f"HEAD has the quality {parameter}; {head.bands} bands are {parameter_of_bands(info, head.bands)}")
+    return parameter
+
+
+def parameter_of_bands(info: CodecInfo, bands: int) -> int:
+    """The quality parameter of so many bands, for a codec whose quality that is."""
+    return PARAMETER_MAX * (bands - 1) // (info.bands - 1)
 
 
 def write_preset(info: CodecInfo, preset: str | None) -> bytes:
@@ -83,10 +95,12 @@ def read_preset(info: CodecInfo, head: Head) -> int:
 def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
     """What a .fvl file of a learned codec, cut or whole, says of itself; needs neither its networks nor its weights. Raises as ``Codec.decode``."""
     container = read_cut(data, limits)
-    quality = 1 + 99 * read_quality(info, container.head) / PARAMETER_MAX
-    preset = f", {info.presets[read_preset(info, container.head)]}" if info.preset_in_file else ""
-    map_bytes = len(container.head.parameters) - QUALITY_BYTES - info.preset_in_file
-    return describe_container(info.name, container, len(data), f"quality {quality:.2f}{preset}", map_bytes)
+    head = container.head
+    quality = 1 + 99 * read_quality(info, head) / PARAMETER_MAX
+    parameter = f"{info.scale.parameter} {head.bands}" if info.quality_is_bands else f"quality {quality:.2f}"
+    preset = f", {info.presets[read_preset(info, head)]}" if info.preset_in_file else ""
+    map_bytes = len(head.parameters) - QUALITY_BYTES - info.preset_in_file
+    return describe_container(info.name, container, len(data), parameter + preset, map_bytes)
 
 
 def describe_container(codec: str, container: Container, size: int, parameter: str, importance_bytes: int = 0) -> FileInfo:

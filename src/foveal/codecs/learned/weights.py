@@ -35,7 +35,7 @@ class WeightsCard:
 
     name: str
     id: str
-    config: dict[str, int | float] = field(hash=False)
+    config: dict[str, int | float | str] = field(hash=False)
     data: str
     data_terms: str
     recipe: str

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foveal.codecs.learned.exact import UNIT, ExactConv2d
+from foveal.codecs.learned.exact import frozen_layers, settle_layers, thawed_layers
 from foveal.codecs.learned.frequency.model import FrequencyModel, Quantiser
 from foveal.codecs.learned.frequency.prior import BandPrior, band_priors
 from foveal.codecs.learned.frequency.transforms import BANDS, Analysis, FrequencyConfig, Synthesis
@@ -22,6 +20,8 @@ from foveal.codecs.learned.short_weights import short_transforms, widened
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.entropy.fixed_point import OCTAVE, Integers, frozen_tables
 from foveal.entropy.tables import Tables
+
+_FLOATS = ("analysis.", "synthesis.")
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ class FrequencyNetworks:
 @torch.no_grad()
 def freeze(model: FrequencyModel) -> dict[str, Tensor]:
     """The tensors that ship: transforms shortened; entropy networks, steps and tables in integers."""
-    tensors = short_transforms(model)
-    for name, net in _exact_layers(model.prior, "prior."):
-        tensors |= {f"{name}.{part}": t for part, t in net.frozen().items()}
+    tensors = short_transforms(model) | frozen_layers(model.prior, "prior.")
     for band, quantiser in enumerate(model.quantisers):
         assert isinstance(quantiser, Quantiser)
         exponent = quantiser.exponent.round()
@@ -70,11 +68,7 @@ def _transforms(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state that training goes on from, of weights that ship."""
-    state = _transforms(weights)
-    for name in (n.removesuffix(".shift") for n in weights if n.endswith(".shift")):
-        power = torch.exp2(-weights[f"{name}.shift"].float())
-        state[f"{name}.weight"] = weights[f"{name}.weight"].float() * power[:, None, None, None]
-        state[f"{name}.bias"] = weights[f"{name}.bias"].float() * power / UNIT
+    state = _transforms(weights) | thawed_layers(weights)
     for band in range(BANDS):
         exponent = weights[f"quantisers.{band}.exponent"].float()
         state[f"quantisers.{band}.exponent"] = exponent
@@ -90,8 +84,7 @@ def load_networks(card: Card) -> FrequencyNetworks:
     # Not on the meta device: its first use costs over a second. What the initial weights draw is given back.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         analysis, synthesis, priors = Analysis(config), Synthesis(config), band_priors(config)
-    for name, net in _exact_layers(priors, "prior."):
-        net.settle(*(weights[f"{name}.{part}"] for part in ("weight", "bias", "shift")))
+    settle_layers(priors, weights, "prior.")
     floats = _transforms(weights)
     return FrequencyNetworks(
         card,
@@ -103,9 +96,3 @@ def load_networks(card: Card) -> FrequencyNetworks:
         tuple(weights[f"quantisers.{band}.exponent"].numpy().astype(np.int64) for band in range(BANDS)),
         frozen_tables(weights["tables.cdf"].numpy()),
     )
-
-
-def _exact_layers(net: nn.Module, prefix: str) -> Iterator[tuple[str, ExactConv2d]]:
-    for name, layer in cast("Iterable[tuple[str, nn.Module]]", net.named_modules(prefix=prefix.removesuffix("."))):
-        if isinstance(layer, ExactConv2d):
-            yield name, layer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call  # pyright: ignore[reportUnknownVariableType]  (torch leaves it untyped)
 
-from foveal.codecs.learned.exact import ACTIVATION_MAX, UNIT, ExactConv2d, exact_arithmetic
+from foveal.codecs.learned.exact import ACTIVATION_MAX, UNIT, exact_arithmetic, frozen_layers, settle_layers, thawed_layers
 from foveal.codecs.learned.gdn_transforms import analysis_transform, synthesis_transform
 from foveal.codecs.learned.hyperprior.model import HyperpriorConfig, HyperpriorModel, HyperSynthesis, hyper_analysis
 from foveal.codecs.learned.pink_noise import pink_noise
@@ -138,8 +137,7 @@ def freeze(model: HyperpriorModel) -> dict[str, Tensor]:
     """
     state, tensors = model.state_dict(), short_networks(model)
     tensors |= {name: t.float() for name, t in state.items() if name.startswith("prior.") or name == "gains.log_inverse"}
-    for name, net in _exact_layers(model.hyper_synthesis):
-        tensors |= {f"{name}.{part}": t for part, t in net.frozen().items()}
+    tensors |= frozen_layers(model.hyper_synthesis, "hyper_synthesis.")
     exponent = state["exponent"].round()
     log_step = -state["gains.log_gain"].T / math.log(2) - exponent[:, None]
     extent, cdf = model.prior.freeze()
@@ -158,11 +156,7 @@ def freeze(model: HyperpriorModel) -> dict[str, Tensor]:
 def thaw(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state that training goes on from, of weights that ship."""
     kept = ("analysis.", "synthesis.", "hyper_analysis.", "prior.", "gains.log_inverse")
-    state = widened({name: t for name, t in weights.items() if name.startswith(kept)})
-    for name in (n.removesuffix(".shift") for n in weights if n.endswith(".shift")):
-        power = torch.exp2(-weights[f"{name}.shift"].float())
-        state[f"{name}.weight"] = weights[f"{name}.weight"].float() * power[:, None, None, None]
-        state[f"{name}.bias"] = weights[f"{name}.bias"].float() * power / UNIT
+    state = widened({name: t for name, t in weights.items() if name.startswith(kept)}) | thawed_layers(weights)
     state["exponent"] = weights["exponent"].float()
     log_step = weights["gains.log_step"].float() / OCTAVE + state["exponent"][:, None]
     state["gains.log_gain"] = (-log_step * math.log(2)).T.contiguous()
@@ -180,8 +174,7 @@ def load_networks(card: Card) -> HyperpriorNetworks:
         analysis = analysis_transform(config.channels, config.latent_channels)
         synthesis = synthesis_transform(config.channels, config.latent_channels)
         hyper_down, hyper_up = hyper_analysis(config), HyperSynthesis(config)
-    for name, net in _exact_layers(hyper_up):
-        net.settle(*(weights[f"{name}.{part}"] for part in ("weight", "bias", "shift")))
+    settle_layers(hyper_up, weights, "hyper_synthesis.")
 
     def integers(name: str) -> Integers:
         return weights[name].numpy().astype(np.int64)
@@ -200,9 +193,3 @@ def load_networks(card: Card) -> HyperpriorNetworks:
         integers("tables.hyper_log_extent"),
         frozen_tables(integers("tables.cdf")),
     )
-
-
-def _exact_layers(net: nn.Module) -> Iterator[tuple[str, ExactConv2d]]:
-    for name, layer in net.named_children():
-        if isinstance(layer, ExactConv2d):
-            yield f"hyper_synthesis.{name}", layer
