@@ -13,7 +13,9 @@ from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.search import Encoded, Target
 from foveal.container.format import SIGNATURE
+from foveal.container.reader import read_first_head
 from foveal.errors import DamagedError, InputError, PictureError
+from foveal.explain import check_explained, explain
 from foveal.guidance.reader import Machine, Scores, Search, check_machine, encode_for, for_reader
 from foveal.importance_maps import map_of, read_importance
 from foveal.limits import DEFAULT_LIMITS, Limits
@@ -29,7 +31,7 @@ class EncodeRequest:
 
     importance: the file of an importance map, or a folder of maps in which a picture has the one of its own stem; it makes the
     guide of ``settings``. hold_rate: the file is as large as one without the map at the same quality.
-    machine: whom the file is for, None for a person. around: networks around a standard codec.
+    machine: whom the file is for, None for a person. around: networks around a standard codec. explain: a folder for what each band adds.
     """
 
     codec: str
@@ -42,6 +44,7 @@ class EncodeRequest:
     hold_rate: bool = False
     machine: Machine | None = None
     around: Around | None = None
+    explain: Path | None = None
 
     def check(self, info: CodecInfo) -> None:
         """Raises SettingsError if a file for a machine, or networks around the codec, are asked for that cannot be."""
@@ -136,6 +139,8 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
     check_place(source, target, overwrite)
     plain, machine = codec_by_name(request.codec), request.machine
     request.check(plain.info)
+    if request.explain is not None:
+        check_explained(plain)
     codec = wrapped(plain, request.around)
     importance = None if request.importance is None else map_of(source, request.importance)
     found_map = None if importance is None else read_importance(importance, request.limits)
@@ -152,6 +157,8 @@ def encode_file(source: str, target: str, request: EncodeRequest, *, overwrite: 
     if importance is not None and guide is not None and _moved_nothing(guide, codec, found.data, request.limits):
         _warn_of_idle_map(importance, request)
         importance = None
+    if request.explain is not None:
+        explain(codec, picture, found.data, request.explain, request.limits)
     write_target(target, found.data)
     return EncodeReport(
         input=source,
@@ -242,9 +249,8 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
     start = time.perf_counter()
     picture = codec.decode(data, limits, settings)
     decode_s = time.perf_counter() - start
-    bytes_read = len(data) if isinstance(data, bytes) else codec.bytes_needed(data, limits, settings)
     cut = codec.describe(bytes(data), limits) if settings.allow_partial else None
-    bands = settings.bands or codec.info.bands
+    bands = settings.bands or (read_first_head(data, limits).bands if codec.info.bands > 1 else 1)
     if target == PIPE:
         write_target(target, picture_bytes(picture, ".png"))
     else:
@@ -258,7 +264,7 @@ def decode_file(source: str, target: str, request: DecodeRequest, *, overwrite: 
         channels=picture.samples.shape[2],
         alpha=picture.alpha is not None,
         decode_s=decode_s,
-        bytes_read=bytes_read,
+        bytes_read=len(data) if isinstance(data, bytes) else codec.bytes_needed(data, limits, settings),
         bands=bands,
         bands_decoded=bands if cut is None else min(bands, cut.whole_bands),
         partial=cut is not None and cut.missing_units > 0,

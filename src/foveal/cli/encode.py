@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -118,6 +119,13 @@ def encode(
     verify: Annotated[
         bool, typer.Option("--verify", help="Decode the new file and check it before it replaces anything.")
     ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Of one picture: write what it looks like after each band or iteration, and what is left, into DIR.",
+        ),
+    ] = None,
     as_json: Json = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -165,8 +173,11 @@ def encode(
         hold_rate=hold_rate,
         machine=asked_machine(reader, tasks, search, scores, reads),
         around=asked_around(preprocess, restore),
+        explain=explain,
     )
     if folder:
+        if explain is not None:
+            raise typer.BadParameter("--explain is for one picture; IN is a folder of them")
         batch = encode_batch(source, output, request)
         show_batch(*batch, verb="encoded", workers=workers, overwrite=overwrite, as_json=as_json)
         return
