@@ -19,10 +19,11 @@ from foveal.codecs.learned.short_weights import PICTURE_ERROR_DB
 from foveal.codecs.learned.weights import Card, WeightsCard
 from foveal.errors import RecipeError
 from foveal.training.config import CodecConfig
-from foveal.training.data import Pixels, RandomCrops, load_photos
+from foveal.training.crop_lessons import CropLessons
+from foveal.training.data import Pixels, load_photos
 from foveal.training.losses import rate_distortion
 from foveal.training.models import TrainableCodec, build_model, trainable
-from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.subject import Frozen, Loss, Provenance, Subject, device_of
 
 _MEASURE_AT = (10.0, 40.0, 70.0, 95.0)
 _COUNTED_PHOTOS = 24
@@ -31,16 +32,8 @@ _MEASURED_PHOTOS = 128
 
 
 @final
-class PhotoLessons(Lessons[Pixels]):
-    """Random crops of photographs, uint8 ``(batch, crop, crop, 3)``."""
-
-    def __init__(self, data: Path, config: CodecConfig, seed: int) -> None:
-        photos, self._held_out = load_photos(data, config.data, least_side=config.crop)
-        self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
-        self.summary = f"{len(photos)} photographs, {len(self._held_out)} held out"
-
-    def batch(self, step: int) -> Pixels:
-        return self._crops.at(step)
+class PhotoLessons(CropLessons):
+    """What a codec of continuous quality scores."""
 
     @torch.no_grad()
     def measure(self, model: nn.Module, device: torch.device) -> str:
@@ -49,7 +42,7 @@ class PhotoLessons(Lessons[Pixels]):
         for quality in _MEASURE_AT:
             bpp: list[float] = []
             psnr_db: list[float] = []
-            for photo in self._held_out:
+            for photo in self.held_out:
                 height, width = (s // 64 * 64 for s in photo.shape[:2])
                 x = torch.from_numpy(photo[:height, :width].copy()).to(device).permute(2, 0, 1)[None].float() / 255
                 bits, reconstruction = model(x, torch.full((1,), quality, device=device), model.bands)  # type: ignore[arg-type]

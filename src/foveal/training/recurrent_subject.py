@@ -17,8 +17,9 @@ from foveal.codecs.learned.rnn.networks import STRIDE, RnnConfig
 from foveal.codecs.learned.weights import Card, WeightsCard
 from foveal.declared import build
 from foveal.training.config import RecurrentConfig
-from foveal.training.data import Pixels, RandomCrops, load_photos
-from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.crop_lessons import CropLessons
+from foveal.training.data import Pixels
+from foveal.training.subject import Frozen, Loss, Provenance, Subject, device_of
 
 _MEASURE_AT = (1, 2, 4, 8, 12, 16)
 _MEASURED_PIXELS = 512
@@ -27,16 +28,8 @@ _BITS_WEIGHT = 0.02
 
 
 @final
-class RecurrentLessons(Lessons[Pixels]):
-    """Random crops of photographs, uint8 ``(batch, crop, crop, 3)``."""
-
-    def __init__(self, data: Path, config: RecurrentConfig, seed: int) -> None:
-        photos, self._held_out = load_photos(data, config.data, least_side=config.crop)
-        self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
-        self.summary = f"{len(photos)} photographs, {len(self._held_out)} held out"
-
-    def batch(self, step: int) -> Pixels:
-        return self._crops.at(step)
+class RecurrentLessons(CropLessons):
+    """What a codec of iterations scores."""
 
     @torch.no_grad()
     def measure(self, model: nn.Module, device: torch.device) -> str:
@@ -45,7 +38,7 @@ class RecurrentLessons(Lessons[Pixels]):
         torch.manual_seed(0)
         psnr: list[list[float]] = []
         coded: list[list[float]] = []
-        for photo in self._held_out:
+        for photo in self.held_out:
             x = _tiles(torch.from_numpy(_middle(photo)).to(device), model.config.tile)
             done = model(x, model.config.iterations)
             psnr.append([-10 * math.log10(float(squared.mean())) for squared in done.squared])
