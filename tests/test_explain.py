@@ -48,6 +48,29 @@ def test_each_band_is_shown_with_what_is_left_and_its_numbers(
         assert np.array_equal(left, np.clip(difference, -128, 127))
 
 
+def test_a_folder_holds_the_last_call_and_nothing_of_the_user_is_lost(source: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "steps", str(tmp_path / "p.fvl")
+    for iterations in (5, 2):
+        encode_file(str(source), out, EncodeRequest("rnn-2017", EncodeSettings(1 + 99 * (iterations - 1) / 15), explain=folder))
+        assert len(json.loads((folder / "stages.json").read_text())) == iterations
+        assert len(list(folder.iterdir())) == 2 * iterations + 1
+    (folder / "reconstruction-03.png").write_bytes(b"mine")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"reconstruction-03\.png exists and no earlier --explain wrote it"):
+        encode_file(str(source), out, EncodeRequest("rnn-2017", EncodeSettings(30), explain=folder))
+    assert (folder / "reconstruction-03.png").read_bytes() == b"mine"
+    (folder / "reconstruction-03.png").unlink()
+    (folder / "stages.json").write_text('[{"reconstruction": "notes.txt", "shown": "../p.png", "number": 1}]')
+    for name in ("reconstruction-01.png", "residual-01.png", "reconstruction-02.png", "residual-02.png"):
+        (folder / name).unlink()
+    encode_file(str(source), out, EncodeRequest("rnn-2017", EncodeSettings(1), explain=folder))
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert source.exists()
+    (folder / "stages.json").write_text("mine")
+    with pytest.raises(InputError, match=r"stages\.json exists and no earlier --explain wrote it"):
+        encode_file(str(source), out, EncodeRequest("rnn-2017", EncodeSettings(1), explain=folder))
+
+
 def test_bands_of_a_codec_in_one_piece_are_one(photo: Picture) -> None:
     part = Picture(np.ascontiguousarray(photo.samples[:20, :20]))
     for name in ("gdn", "jpeg"):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from foveal.metrics.rate import bpp
 from foveal.picture import Picture
 
 _GRAY = 128
+_NUMBERS = "stages.json"
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,19 @@ class Stage:
 def explain(codec: Codec, picture: Picture, data: bytes, folder: Path, limits: Limits = DEFAULT_LIMITS) -> list[Stage]:
     """Writes reconstruction and residual of each band of a file into ``folder``, and ``stages.json`` of the numbers.
 
+    What an earlier call wrote there is taken away first.
+
     Raises:
-        SettingsError: the codec has no bands. InputError: the folder cannot be written. Else as ``codec.decode``.
+        SettingsError: the codec has no bands. InputError: the folder cannot be written, or holds files of these names that no earlier
+        call wrote. Else as ``codec.decode``.
     """
     check_explained(codec)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _clear(folder, len(codec.describe(data, limits).bands))
         stages = list(_stages(codec, picture, data, folder, limits))
         text = json.dumps([asdict(stage) for stage in stages], indent=2) + "\n"
-        write_whole(folder / "stages.json", text.encode())
+        write_whole(folder / _NUMBERS, text.encode())
     except OSError as error:
         raise InputError(f"cannot write into {folder}: {error.strerror}") from error
     return stages
@@ -63,6 +69,34 @@ def check_explained(codec: Codec) -> None:
         )
 
 
+def _names(number: int) -> tuple[str, str]:
+    return f"reconstruction-{number:02}.png", f"residual-{number:02}.png"
+
+
+def _clear(folder: Path, stages: int) -> None:
+    """Removes what the ``stages.json`` there names, and refuses to write over anything else."""
+    ours = _listed(folder / _NUMBERS)
+    for number in range(1, stages + 1):
+        for name in _names(number):
+            if name not in ours and (folder / name).exists():
+                raise InputError(f"{folder / name} exists and no earlier --explain wrote it; remove it or name another folder")
+    for name in ours:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _listed(path: Path) -> set[str]:
+    """The pictures that an earlier call wrote; none if there is no list, or it is another's."""
+    try:
+        stages: Any = json.loads(path.read_text())
+        return {stage[key] for stage in stages for key in ("reconstruction", "shown")} & {
+            name for stage in stages for name in _names(stage["number"])
+        }
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} exists and no earlier --explain wrote it; remove it or name another folder") from error
+
+
 def _stages(codec: Codec, picture: Picture, data: bytes, folder: Path, limits: Limits) -> Iterator[Stage]:
     from foveal.media.image_io import write_picture
 
@@ -70,7 +104,7 @@ def _stages(codec: Codec, picture: Picture, data: bytes, folder: Path, limits: L
     before = len(data) - sum(band.bytes for band in bands)
     sizes = before + np.cumsum([band.bytes for band in bands])
     for number, reconstruction in enumerate(codec.decode_bands(data, limits), 1):
-        names = f"reconstruction-{number:02}.png", f"residual-{number:02}.png"
+        names = _names(number)
         difference = picture.samples.astype(np.int16) - reconstruction.samples
         residual = Picture(np.clip(difference + _GRAY, 0, 255).astype(np.uint8))
         write_picture(Picture(reconstruction.samples, reconstruction.alpha), folder / names[0])

@@ -48,6 +48,20 @@ def test_a_key_of_other_codecs_is_refused(tmp_path: Path) -> None:
         read_recipe(recipe)
 
 
+@pytest.mark.parametrize(
+    ("codec", "sizes", "message"),
+    [
+        ("rnn-2015", {}, "cell = 'lstm' and tile = 0; rnn-2015 has"),
+        ("rnn-2015", {"cell": "gru", "tile": 32}, "cell = 'gru' and tile = 32; rnn-2015 has"),
+        ("rnn-2017", {"tile": 32}, "rnn-2017 has tile = 0"),
+        ("rnn-2015", {"tile": 64}, "crop = 32; a multiple of 64"),
+    ],
+)
+def test_recipes_that_are_of_another_codec_are_refused(codec: str, sizes: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        RecurrentSubject(small(codec, 2, **sizes)).build()
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_training_makes_residuals_and_bits_smaller(photos: Path, cell: str) -> None:
     config = replace(small(steps=60, cell=cell), learning_rate=2e-3, warmup_steps=5, decay_from=1.0)

@@ -124,7 +124,7 @@ def test_a_run_of_another_codec_is_named(photos: Path, tmp_path: Path) -> None:
 def test_no_minutes_left_trains_nothing_but_leaves_a_run(photos: Path, tmp_path: Path) -> None:
     told: list[str] = []
     assert train(TINY, photos, tmp_path / "run", minutes=0, log=told.append).step == 0
-    assert "no step was trained: the 0 minutes ended before the first one; give more" in told
+    assert "no step was trained: reading the pictures took all of --minutes 0; give more" in told
     assert (tmp_path / "run" / "average.safetensors").exists()
 
 

@@ -120,7 +120,7 @@ def _train(
             log(f"step {step}  held out: {lessons.measure(average, device)}")
             last_measure = time.monotonic()
     if step == done.step < config.steps:
-        log(f"no step was trained: the {minutes:g} minutes ended before the first one; give more")
+        log(f"no step was trained: reading the pictures took all of --minutes {minutes:g}; give more")
     reached = progress()
     if team.leads:
         checkpoint.save(run, model, average, optimizer, reached)

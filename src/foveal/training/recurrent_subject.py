@@ -16,6 +16,7 @@ from foveal.codecs.learned.rnn.model import RnnModel
 from foveal.codecs.learned.rnn.networks import STRIDE, RnnConfig
 from foveal.codecs.learned.weights import Card, WeightsCard
 from foveal.declared import build
+from foveal.errors import RecipeError
 from foveal.training.config import RecurrentConfig
 from foveal.training.crop_lessons import CropLessons
 from foveal.training.data import Pixels
@@ -73,7 +74,14 @@ class RecurrentSubject(Subject[RecurrentConfig, Pixels]):
         self.config = config
 
     def build(self) -> RnnModel:
-        return RnnModel(build(RnnConfig, self.config.model, "[model]"))
+        sizes = build(RnnConfig, self.config.model, "[model]")
+        tiled = self.config.codec == "rnn-2015"
+        if tiled != (sizes.tile > 0) or (tiled and sizes.cell != "lstm"):
+            wanted = 'cell = "lstm" and a tile, such as 32' if tiled else "tile = 0"
+            raise RecipeError(f"[model] has cell = {sizes.cell!r} and tile = {sizes.tile}; {self.config.codec} has {wanted}")
+        if self.config.crop % (sizes.tile or STRIDE):
+            raise RecipeError(f"crop = {self.config.crop}; a multiple of {sizes.tile or STRIDE} is needed")
+        return RnnModel(sizes)
 
     def read(self, data: Path, seed: int) -> RecurrentLessons:
         return RecurrentLessons(data, self.config, seed)
