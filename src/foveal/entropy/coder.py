@@ -7,6 +7,7 @@ gets everything in the order in which it was put. docs/format.md, section 6, is 
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -46,24 +47,20 @@ class SymbolSink(ABC):
         ``index``, of the same shape, names each symbol's table; without it, ``symbols`` has one row for each table.
         A symbol of ``SYMBOL_LIMIT`` or more fails an assertion: no quantiser gives one.
         """
-        flat = symbols.reshape(-1)
-        escapes: list[tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]] = []
-        for number, places in _by_table(index, symbols.shape):
-            table = tables[number]
-            entries = flat[places].astype(np.int64) - table.low
-            outside = (entries < 0) | (entries >= table.escape)
-            if outside.any():
-                far = entries[outside]
-                distance = np.where(far < 0, -2 * far - 1, 2 * (far - table.escape))
-                assert distance.max() < 2 * SYMBOL_LIMIT, "a symbol does not fit"
-                escapes.append((_select(places, outside), distance))
-                entries[outside] = table.escape
-            self._put(_Group(entries.astype(np.int32), table))
-        if escapes:
-            order = np.argsort(np.concatenate([places for places, _ in escapes]))
-            distance = np.concatenate([distance for _, distance in escapes])[order]
-            for part in _escape_parts(distance):
-                self._put(part)
+        order = _Order(tables, symbols.shape, index)
+        entries = symbols.reshape(-1)[order.places].astype(np.int64) - order.low
+        outside = np.flatnonzero((entries < 0) | (entries >= order.escape))
+        if outside.size:
+            far, escape = entries[outside], order.escape[outside]
+            distance = np.where(far < 0, -2 * far - 1, 2 * (far - escape))
+            assert distance.max() < 2 * SYMBOL_LIMIT, "a symbol does not fit"
+            entries[outside] = escape
+        entries = entries.astype(np.int32)
+        for table, part in order.parts():
+            self._put(_Group(entries[part], table))
+        if outside.size:
+            for group in _escape_parts(distance[np.argsort(order.places[outside])]):
+                self._put(group)
 
     @abstractmethod
     def _put(self, group: _Group) -> None: ...
@@ -132,28 +129,24 @@ class SymbolReader:
         Raises:
             DamagedError: a symbol of ``SYMBOL_LIMIT`` or more.
         """
-        symbols = np.empty(math.prod(shape), np.int32)
-        escapes: list[tuple[npt.NDArray[np.intp], Table]] = []
-        for number, places in _by_table(index, shape):
-            table = tables[number]
-            entries = self._coder.decode(_model(table), _count(places))
-            symbols[places] = entries + np.int32(table.low)
-            if (escaped := entries == table.escape).any():
-                escapes.append((_select(places, escaped), table))
-        if escapes:
-            self._take_escapes(symbols, escapes)
+        order = _Order(tables, shape, index)
+        entries = np.empty(len(order.places), np.int32)
+        for table, part in order.parts():
+            entries[part] = self._coder.decode(_model(table), part.stop - part.start)
+        symbols = np.empty_like(entries)
+        symbols[order.places] = entries + order.low
+        escaped = np.flatnonzero(entries == order.escape)
+        if escaped.size:
+            self._take_escapes(symbols, order, escaped)
         return symbols.reshape(shape)
 
-    def _take_escapes(self, symbols: Symbols, escapes: list[tuple[npt.NDArray[np.intp], Table]]) -> None:
-        places = np.concatenate([where for where, _ in escapes])
-        below = np.concatenate([np.full(len(where), table.low - 1, np.int64) for where, table in escapes])
-        above = np.concatenate([np.full(len(where), table.low + table.escape, np.int64) for where, table in escapes])
-        order = np.argsort(places)
-        distance = self._distances(len(order))
-        outside = np.where(distance % 2, below[order] - distance // 2, above[order] + distance // 2)
+    def _take_escapes(self, symbols: Symbols, order: _Order, escaped: npt.NDArray[np.intp]) -> None:
+        escaped = escaped[np.argsort(order.places[escaped])]
+        distance, low = self._distances(len(escaped)), order.low[escaped].astype(np.int64)
+        outside = np.where(distance % 2, low - 1 - distance // 2, low + order.escape[escaped] + distance // 2)
         if (np.abs(outside) >= SYMBOL_LIMIT).any():
             raise DamagedError(f"a symbol of {int(np.abs(outside).max())}; below {SYMBOL_LIMIT} is allowed")
-        symbols[places[order]] = outside
+        symbols[order.places[escaped]] = outside
 
     def finish(self) -> None:
         """Checks that everything was read.
@@ -174,23 +167,36 @@ class SymbolReader:
         return distance
 
 
-def _by_table(index: npt.NDArray[np.integer] | None, shape: tuple[int, ...]) -> Iterator[tuple[int, Places]]:
-    """The table numbers that occur, rising, each with the places of its symbols in order."""
-    if index is None:
-        row = math.prod(shape[1:])
-        yield from ((number, slice(number * row, (number + 1) * row)) for number in range(shape[0]))
-    elif index.size:
-        order = np.argsort(index, axis=None, kind="stable")
-        numbers, starts = np.unique(index.reshape(-1)[order], return_index=True)
-        yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
+@final
+class _Order:
+    """Symbols in coding order: table after table, those of one table as they stand.
+
+    places: of symbols, in an array read in C order. low, escape: of each symbol's table.
+    """
+
+    def __init__(self, tables: Tables, shape: tuple[int, ...], index: npt.NDArray[np.integer] | None) -> None:
+        if index is None:
+            self._tables, counts = tables[: shape[0]], np.full(shape[0], math.prod(shape[1:]))
+            self.places = np.arange(math.prod(shape))
+        else:
+            self._tables, counts = tables, np.bincount(index.reshape(-1), minlength=len(tables))
+            self.places = np.argsort(index, axis=None, kind="stable")
+        self.low, self.escape = (bound.repeat(counts) for bound in _bounds(self._tables))
+        self._ends = np.cumsum(counts).tolist()
+
+    def parts(self) -> Iterator[tuple[Table, slice]]:
+        """The tables that occur, rising, each with its part of ``places``."""
+        begin = 0
+        for table, end in zip(self._tables, self._ends, strict=True):
+            if end > begin:
+                yield table, slice(begin, end)
+            begin = end
 
 
-def _select(places: Places, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
-    return np.flatnonzero(mask) + places.start if isinstance(places, slice) else places[mask]
-
-
-def _count(places: Places) -> int:
-    return places.stop - places.start if isinstance(places, slice) else len(places)
+@functools.lru_cache(maxsize=64)
+def _bounds(tables: Tables) -> tuple[Symbols, Symbols]:
+    """The first symbol and the escape of each table."""
+    return np.array([table.low for table in tables], np.int32), np.array([table.escape for table in tables], np.int32)
 
 
 def _escape_parts(distance: npt.NDArray[np.int64]) -> tuple[_Group, _Group]:
@@ -201,6 +207,7 @@ def _escape_parts(distance: npt.NDArray[np.int64]) -> tuple[_Group, _Group]:
     return _Group((sizes - 1).astype(np.int32), _COUNT_BITS), _Group(data.astype(np.int32), _BYTE_BITS)
 
 
+@functools.lru_cache(maxsize=1024)
 def _model(table: Table | int) -> constriction.stream.model.Model:
     import constriction
 

@@ -11,9 +11,9 @@ TABLE_BITS = 16
 TABLE_TOTAL = 1 << TABLE_BITS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """One table: the symbols ``low, low + 1, ...`` in order, then the escape.
+    """One table: the symbols ``low, low + 1, ...`` in order, then the escape. Equal only to itself.
 
     ``frequencies`` int64, every one at least 1, summing to ``TABLE_TOTAL``.
     """

@@ -59,6 +59,8 @@ class ExactConv2d(nn.Module):
         self.settled = False
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.settled and not self.padding:
+            return functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).floor_().permute(0, 3, 1, 2)
         if self.settled:
             return functional.conv2d(x, self.weight, self.bias, padding=self.padding, groups=self.groups).floor_()
         weight, bias, shift = self._rounded()
@@ -66,6 +68,10 @@ class ExactConv2d(nn.Module):
         real_bias = self.bias * UNIT
         bias = real_bias + (bias * torch.exp2(-shift) - real_bias).detach()
         return floor_through(functional.conv2d(x, weight, bias + 0.5, padding=self.padding, groups=self.groups))
+
+    def rectified(self, x: Tensor) -> Tensor:
+        """``rectify`` of the result; once settled, without another copy of it."""
+        return self(x).clamp_(0, ACTIVATION_MAX) if self.settled else rectify(self(x))
 
     @torch.no_grad()
     def _rounded(self) -> tuple[Tensor, Tensor, Tensor]:

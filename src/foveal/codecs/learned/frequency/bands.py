@@ -17,28 +17,63 @@ from torch import Tensor
 from foveal.codecs.learned.exact import ACTIVATION_MAX, UNIT, exact_arithmetic
 from foveal.codecs.learned.frequency.networks import FrequencyNetworks
 from foveal.codecs.learned.frequency.prior import STEPS
+from foveal.codecs.learned.frequency.steps import BandSteps, Places, places_of
 from foveal.codecs.learned.frequency.transforms import BANDS, STRIDES
 from foveal.codecs.learned.scale_tables import FIRST_SCALE, SCALE_TABLES, SCALES_PER_OCTAVE
 from foveal.entropy.coder import SymbolReader, Symbols, SymbolSink
-from foveal.entropy.fixed_point import OCTAVE, Integers, exp2_factors, round_half_up, scale_index
+from foveal.entropy.fixed_point import OCTAVE, Integers, exp2_factors, round_half_up
 
 Latent = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 FINE = 64  # parts of a step, and of a unit of the entropy networks, that means and decoded latents are counted in
 MEAN_MAX = 1 << 20
 VALUE_MAX = 1 << 36
+_TABLE_STEP = OCTAVE // SCALES_PER_OCTAVE
+
+
+@final
+class StepSizes:
+    """A band's steps, of ``log_step`` ``(h, w, latent)`` in 1/256 octave, or ``(1, 1, latent)`` for all places."""
+
+    def __init__(self, log_step: Integers, places: Places) -> None:
+        self._rows = None if log_step.shape[:2] == places.size else [rows.stop - rows.start for rows in places.corners]
+        if self._rows is not None:  # one row for each corner
+            places, log_step = places_of(2, 2), np.broadcast_to(log_step, (2, 2, log_step.shape[2]))
+        self._log_step = places.to_coded(log_step)
+        self._factors, self._inverses = exp2_factors(self._log_step), exp2_factors(-self._log_step)
+        self._first = ((_TABLE_STEP // 2 - FIRST_SCALE - self._log_step) / _TABLE_STEP).astype(np.float32)
+
+    def factors(self, number: int) -> Doubles:
+        """What a value in steps is multiplied by, for the latents of a step."""
+        return self._of(self._factors, number)
+
+    def inverse_floats(self, number: int) -> Latent:
+        """What an encoder multiplies latents by: short of the exact ``_inverses``, which no decoder has to know."""
+        return self._of(np.exp2(self._log_step[:, number] * np.float32(-1 / OCTAVE), dtype=np.float32)[:, None], 0)
+
+    def means(self, number: int, mean: Latent) -> Doubles:
+        """Whole numbers in 1/FINE steps, of what the networks say."""
+        return round_half_up(np.clip(mean, -MEAN_MAX, MEAN_MAX) * self._of(self._inverses, number))
+
+    def tables(self, number: int, scale: Latent) -> npt.NDArray[np.uint8]:
+        """The nearest tables. Floats hold every sum that is not beyond the last table on either side."""
+        place = scale * np.float32(OCTAVE / UNIT / _TABLE_STEP) + self._of(self._first, number)
+        return np.clip(place, 0, SCALE_TABLES - 1, out=place).astype(np.uint8)
+
+    def _of(self, x: npt.NDArray[Any], number: int) -> npt.NDArray[Any]:
+        return x[:, number] if self._rows is None else x[:, number].repeat(self._rows, 0)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is known of the latents of one step before their symbols, in four parts (``parts``).
+    """What is known of a step before its symbols; arrays ``(places, latent / STEPS)`` in coding order.
 
-    means: in 1/FINE steps, whole numbers. log_steps: in 1/256 octave; broadcasts. index: each latent's table, all parts in one.
+    means: in 1/FINE steps, whole numbers. index: each latent's table.
     """
 
     number: int
-    means: list[Doubles]
-    log_steps: list[Integers]
+    sizes: StepSizes
+    means: Doubles
     index: npt.NDArray[np.uint8]
 
 
@@ -50,7 +85,7 @@ class Exchange(ABC):
 
     @final
     def take(self, step: Step) -> Symbols:
-        """The symbols of a step, part by part."""
+        """The symbols of a step, of the shape of its means."""
         self.symbols.append(self._take(step))
         return self.symbols[-1]
 
@@ -64,16 +99,11 @@ class SymbolEncoder(Exchange):
 
     def __init__(self, y: Latent, networks: FrequencyNetworks, sink: SymbolSink) -> None:
         super().__init__()
-        self._y, self._networks, self._sink = y, networks, sink
+        self._y, self._networks, self._sink = places_of(*y.shape[:2]).to_coded(y), networks, sink
 
     def _take(self, step: Step) -> Symbols:
-        rounded = [
-            np.rint(
-                y * np.exp2(log_step * np.float32(-1 / OCTAVE), dtype=np.float32) - mean.astype(np.float32) / np.float32(FINE)
-            )
-            for y, mean, log_step in zip(parts(self._y, step.number), step.means, step.log_steps, strict=True)
-        ]
-        symbols = np.concatenate([part.reshape(-1) for part in rounded]).astype(np.int32)
+        y = self._y[:, step.number] * step.sizes.inverse_floats(step.number)
+        symbols = np.rint(y - step.means.astype(np.float32) / np.float32(FINE)).astype(np.int32)
         self._sink.put(symbols, self._networks.tables, step.index)
         return symbols
 
@@ -102,44 +132,6 @@ class Walked:
     lifted: Tensor | None
 
 
-def parts(x: npt.NDArray[Any], step: int, *, everywhere: bool = False) -> list[npt.NDArray[Any]]:
-    """Views of the latents ``(h, w, latent)`` that a step codes: for each place of the 2x2 square another quarter of the channels.
-
-    ``everywhere``: ``x`` ``(1, 1, latent)`` has one value for all places, and is cut by channels alone.
-    """
-    found: list[npt.NDArray[Any]] = []
-    for place in range(STEPS):
-        group = (step - place) % STEPS
-        channels = slice(group * x.shape[2] // STEPS, (group + 1) * x.shape[2] // STEPS)
-        found.append(x[:, :, channels] if everywhere else x[place // 2 :: 2, place % 2 :: 2, channels])
-    return found
-
-
-@final
-class StepSizes:
-    """A band's steps: ``log_step`` ``(h, w, latent)`` in 1/256 octave, or ``(1, 1, latent)`` for all places."""
-
-    def __init__(self, log_step: Integers) -> None:
-        self._log_step, self._everywhere = log_step, log_step.shape[:2] == (1, 1)
-        self._factors, self._inverses = exp2_factors(log_step), exp2_factors(-log_step)
-
-    def factors(self, number: int) -> list[Doubles]:
-        """What a value in steps is multiplied by, for the parts of a step."""
-        return parts(self._factors, number, everywhere=self._everywhere)
-
-    def step(self, number: int, mean: Latent, scale: Latent) -> Step:
-        """What the networks' outputs ``(h, w, latent)`` say of a step's latents."""
-        inverses = parts(self._inverses, number, everywhere=self._everywhere)
-        log_steps = parts(self._log_step, number, everywhere=self._everywhere)
-        means = [round_half_up(np.clip(m, -MEAN_MAX, MEAN_MAX) * i) for m, i in zip(parts(mean, number), inverses, strict=True)]
-        scales = [
-            s.astype(np.int32) * (OCTAVE // UNIT) - log_step.astype(np.int32)
-            for s, log_step in zip(parts(scale, number), log_steps, strict=True)
-        ]
-        index = scale_index(np.concatenate([s.reshape(-1) for s in scales]), SCALE_TABLES, SCALES_PER_OCTAVE, FIRST_SCALE)
-        return Step(number, means, log_steps, index.astype(np.uint8))
-
-
 def walk_band(
     networks: FrequencyNetworks, band: int, hats: Integers, size: tuple[int, int], below: Tensor | None, exchange: Exchange | None
 ) -> Walked:
@@ -149,33 +141,37 @@ def walk_band(
     """
     prior = networks.priors[band]
     units = np.ascontiguousarray(np.broadcast_to(hats, (len(hats), *size)).transpose(1, 2, 0), np.float32)
-    normalise = np.exp2(networks.exponents[band].astype(np.float32))
-    known = np.zeros((*size, prior.latent), np.float32)  # integers, in units of the networks
     with exact_arithmetic():
         features = prior.features(below, _tensor(units))
         if exchange is None:
-            known[:] = _array(prior.step(0, features, features)[0])
-            latent = known * (normalise / np.float32(UNIT))
-            np.clip(known, -ACTIVATION_MAX, ACTIVATION_MAX, out=known)
+            known = _array(prior.step(0, features, features)[0])
+            latent = known / np.float32(UNIT)
+            known = np.clip(known, -ACTIVATION_MAX, ACTIVATION_MAX)
         else:
-            latent = np.empty_like(known)
-            steps = StepSizes(networks.log_step(band, hats))
-            for number in range(STEPS):
-                mean, scale = (_array(x) for x in prior.step(number, features, _tensor(known)))
-                step = steps.step(number, mean, scale)
-                symbols = exchange.take(step)
-                at = 0
-                for mean, into, out, factor in zip(
-                    step.means, parts(known, number), parts(latent, number), steps.factors(number), strict=True
-                ):
-                    symbol = symbols[at : at + mean.size].reshape(mean.shape)
-                    at += mean.size
-                    fine = np.clip(symbol * np.float64(FINE) + mean, -VALUE_MAX, VALUE_MAX)
-                    np.clip(round_half_up(fine * factor), -ACTIVATION_MAX, ACTIVATION_MAX, out=into, casting="unsafe")
-                    np.multiply(fine, factor / FINE, out=out, casting="unsafe")
-            latent *= normalise
+            sizes = StepSizes(networks.log_step(band, hats), places_of(*size))
+            known, latent = _code(networks.steps[band], features, sizes, places_of(*size), exchange, prior.latent)
         lifted = prior.lifted(features, _tensor(known)) if band + 1 < BANDS else None
-    return Walked(latent.astype(np.float32, copy=False), lifted)
+    latent *= np.exp2(networks.exponents[band].astype(np.float32))
+    return Walked(latent, lifted)
+
+
+def _code(
+    steps: BandSteps, features: Tensor, sizes: StepSizes, places: Places, exchange: Exchange, latent: int
+) -> tuple[Latent, Latent]:
+    """A band's latents ``(h, w, latent)``, rounded as the networks read them and as they are."""
+    known = np.zeros((places.count, STEPS, latent // STEPS), np.float32)  # integers, in units of the networks
+    exact = np.empty_like(known)
+    rows, before = places.rows_of(features), torch.from_numpy(known)
+    for number in range(STEPS):
+        mean, scale = (x.numpy() for x in steps.step(number, rows, before, places))
+        step = Step(number, sizes, sizes.means(number, mean), sizes.tables(number, scale))
+        fine = exchange.take(step) * np.float64(FINE)
+        fine += step.means
+        np.clip(fine, -VALUE_MAX, VALUE_MAX, out=fine)
+        fine *= sizes.factors(number)
+        np.multiply(fine, 1 / FINE, out=exact[:, number], casting="unsafe")
+        np.clip(round_half_up(fine), -ACTIVATION_MAX, ACTIVATION_MAX, out=known[:, number], casting="unsafe")
+    return places.from_coded(known), places.from_coded(exact)
 
 
 def _array(x: Tensor) -> Latent:

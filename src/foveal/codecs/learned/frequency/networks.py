@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from foveal.codecs.learned.exact import frozen_layers, settle_layers, thawed_layers
 from foveal.codecs.learned.frequency.model import FrequencyModel, Quantiser
 from foveal.codecs.learned.frequency.prior import BandPrior, band_priors
+from foveal.codecs.learned.frequency.steps import BandSteps
 from foveal.codecs.learned.frequency.transforms import BANDS, Analysis, FrequencyConfig, Synthesis
 from foveal.codecs.learned.quality_levels import HAT_MAX
 from foveal.codecs.learned.runtime import ready
@@ -26,7 +27,7 @@ _FLOATS = ("analysis.", "synthesis.")
 
 @dataclass(frozen=True)
 class FrequencyNetworks:
-    """The frozen codec. ``log_steps``: for each band int64 ``(latent, NODES)``, in 1/256 octave of normalised latents;
+    """The frozen codec. ``steps``: the priors' steps as they are run. ``log_steps``: for each band int64 ``(latent, NODES)``, in 1/256 octave of normalised latents;
     ``exponents``: int64 ``(latent,)``, the power of two by which they are normalised.
     """
 
@@ -35,6 +36,7 @@ class FrequencyNetworks:
     analysis: nn.Module
     synthesis: nn.Module
     priors: tuple[BandPrior, ...]
+    steps: tuple[BandSteps, ...]
     log_steps: tuple[Integers, ...]
     exponents: tuple[Integers, ...]
     tables: Tables
@@ -86,12 +88,14 @@ def load_networks(card: Card) -> FrequencyNetworks:
         analysis, synthesis, priors = Analysis(config), Synthesis(config), band_priors(config)
     settle_layers(priors, weights, "prior.")
     floats = _transforms(weights)
+    bands = tuple(band for band in priors.eval().requires_grad_(False) if isinstance(band, BandPrior))
     return FrequencyNetworks(
         card,
         config,
         ready(analysis, floats, "analysis."),
         ready(synthesis, floats, "synthesis."),
-        tuple(band for band in priors.eval().requires_grad_(False) if isinstance(band, BandPrior)),
+        bands,
+        tuple(BandSteps(band) for band in bands),
         tuple(weights[f"quantisers.{band}.log_step"].numpy().astype(np.int64) for band in range(BANDS)),
         tuple(weights[f"quantisers.{band}.exponent"].numpy().astype(np.int64) for band in range(BANDS)),
         frozen_tables(weights["tables.cdf"].numpy()),

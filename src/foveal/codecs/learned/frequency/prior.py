@@ -43,7 +43,7 @@ class ExactBlock(nn.Module):
         self.leave = ExactConv2d(channels, channels, gain=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return rectify(x + self.leave(rectify(self.depth(rectify(self.enter(x))))))
+        return rectify(x + self.leave(self.depth.rectified(self.enter.rectified(x))))
 
 
 @final
@@ -57,7 +57,7 @@ class StepPrior(nn.Module):
         self.leave = ExactConv2d(width, 2 * latent, gain=0.1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mean, scale = self.leave(self.block(rectify(self.enter(x)))).chunk(2, 1)
+        mean, scale = self.leave(self.block(self.enter.rectified(x))).chunk(2, 1)
         return mean, scale
 
 
@@ -80,7 +80,7 @@ class BandPrior(nn.Module):
 
     def features(self, below: Tensor | None, hats: Tensor) -> Tensor:
         """What the steps share: from the coarser band's ``lifted`` and the quality ``(batch, NODES, h, w)``."""
-        return self.block(rectify(self.fuse(hats if below is None else torch.cat([below, hats], 1))))
+        return self.block(self.fuse.rectified(hats if below is None else torch.cat([below, hats], 1)))
 
     def step(self, number: int, features: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         """Means and the logarithms of scales (to base 2) for a step; ``known`` is 0 where nothing is decoded yet."""
@@ -90,8 +90,8 @@ class BandPrior(nn.Module):
         """Features for the next finer band, at twice the size, once this band is known."""
         assert self.join is not None
         assert self.lift is not None
-        joined = rectify(self.join(torch.cat([features, known], 1)))
-        return functional.pixel_shuffle(rectify(self.lift(joined)), 2)
+        joined = self.join.rectified(torch.cat([features, known], 1))
+        return functional.pixel_shuffle(self.lift.rectified(joined), 2)
 
 
 def band_priors(config: FrequencyConfig) -> nn.ModuleList:
