@@ -49,18 +49,18 @@ class SymbolSink(ABC):
         """
         order = _Order(tables, symbols.shape, index)
         entries = symbols.reshape(-1)[order.places].astype(np.int64) - order.low
-        outside = np.flatnonzero((entries < 0) | (entries >= order.escape))
+        outside, escapes = np.flatnonzero((entries < 0) | (entries >= order.escape)), ()
         if outside.size:
             far, escape = entries[outside], order.escape[outside]
             distance = np.where(far < 0, -2 * far - 1, 2 * (far - escape))
             assert distance.max() < 2 * SYMBOL_LIMIT, "a symbol does not fit"
             entries[outside] = escape
+            escapes = _escape_parts(distance[np.argsort(order.places[outside])])
         entries = entries.astype(np.int32)
-        for table, part in order.parts():
-            self._put(_Group(entries[part], table))
-        if outside.size:
-            for group in _escape_parts(distance[np.argsort(order.places[outside])]):
-                self._put(group)
+        for table, own in order.parts():
+            self._put(_Group(entries[own], table))
+        for part in escapes:
+            self._put(part)
 
     @abstractmethod
     def _put(self, group: _Group) -> None: ...

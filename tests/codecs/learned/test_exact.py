@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +87,43 @@ def test_the_context_restores_what_it_shuts_out() -> None:
         assert not torch.is_autocast_enabled("cpu")
         assert not torch._C._get_nnpack_enabled()
     assert (torch.backends.cuda.matmul.allow_tf32, torch.is_autocast_enabled("cpu"), torch._C._get_nnpack_enabled()) == before
+
+
+_ONEDNN: Any = torch.backends.mkldnn
+
+
+def _shortened() -> list[str]:
+    return [_ONEDNN.matmul.fp32_precision, _ONEDNN.conv.fp32_precision]
+
+
+@pytest.mark.skipif(not hasattr(_ONEDNN, "matmul"), reason="torch before 2.9 has no such settings")
+def test_nobody_shortens_products_as_long_as_a_thread_is_inside() -> None:
+    with exact_arithmetic():
+        before = _shortened()
+    torch.set_float32_matmul_precision("medium")
+    _ONEDNN.conv.fp32_precision = "bf16"
+    try:
+        inside, leave = threading.Event(), threading.Event()
+
+        def other() -> None:
+            with exact_arithmetic():
+                inside.set()
+                leave.wait()
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        inside.wait()
+        with exact_arithmetic():
+            assert _shortened() == ["ieee", "ieee"]
+        assert _shortened() == ["ieee", "ieee"], "the other is still inside"
+        leave.set()
+        thread.join()
+        assert _shortened() == ["bf16", "bf16"]
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+        _ONEDNN.conv.fp32_precision = "none"
+    assert before[1] == _shortened()[1] == "none"
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -12,9 +12,11 @@ ICLR 2019; the powers of two in place of learned divisors are ours.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import cast, final
+from functools import partial
+from typing import Any, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -145,9 +147,11 @@ def check_sums(weight: Tensor, bias: Tensor, shift: Tensor) -> None:
 
 @contextmanager
 def exact_arithmetic() -> Generator[None]:
-    """Shuts out whatever would not compute exact sums: autocast, TF32, Winograd of NNPACK. Restores all of it."""
-    tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    """Shuts out whatever would not compute exact sums: autocast, shortened products, Winograd of NNPACK. Restores all of it.
+
+    Several threads may be inside at once.
+    """
+    _PRODUCTS.enter()
     try:
         with (
             torch.inference_mode(),
@@ -157,4 +161,49 @@ def exact_arithmetic() -> Generator[None]:
         ):
             yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+        _PRODUCTS.leave()
+
+
+@final
+class _Products:
+    """Products of float32 in float32, as long as a thread is inside: torch keeps one setting for all of them."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._restore: list[Callable[[], None]] = []
+
+    def enter(self) -> None:
+        """The first one in shuts out TF32 and BF16."""
+        with self._lock:
+            if not self._inside:
+                self._restore = _whole_products()
+            self._inside += 1
+
+    def leave(self) -> None:
+        """The last one out restores what was."""
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for restore in self._restore:
+                    restore()
+
+
+_PRODUCTS = _Products()
+
+
+def _whole_products() -> list[Callable[[], None]]:
+    """Has products computed whole; returns what restores the settings that this changed."""
+    backends: Any = torch.backends
+    if not hasattr(backends.mkldnn, "matmul"):  # torch before 2.9
+        before = torch.get_float32_matmul_precision()
+        restore = [partial(setattr, backends.cudnn, "allow_tf32", backends.cudnn.allow_tf32)]
+        backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+        return [*restore, partial(torch.set_float32_matmul_precision, before)]
+    owners = [backends.mkldnn.matmul, backends.mkldnn.conv]
+    if backends.cuda.is_built():
+        owners += [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
+    short = [(owner, owner.fp32_precision) for owner in owners if owner.fp32_precision not in ("none", "ieee")]
+    for owner, _ in short:
+        owner.fp32_precision = "ieee"
+    return [partial(setattr, owner, "fp32_precision", precision) for owner, precision in short]

@@ -53,7 +53,7 @@ class StepSizes:
 
     def means(self, number: int, mean: Latent) -> Doubles:
         """Whole numbers in 1/FINE steps, of what the networks say."""
-        return round_half_up(np.clip(mean, -MEAN_MAX, MEAN_MAX) * self._of(self._inverses, number))
+        return round_half_up(self._of(self._inverses, number) * np.clip(mean, -MEAN_MAX, MEAN_MAX))
 
     def tables(self, number: int, scale: Latent) -> npt.NDArray[np.uint8]:
         """The nearest tables. Floats hold every sum that is not beyond the last table on either side."""

@@ -44,7 +44,7 @@ class Places:
 
     def image_of(self, rows: Tensor) -> Tensor:
         """``(1, c, h, w)`` of ``rows`` ``(places, c)`` in coding order."""
-        return rows.index_select(0, self._inverse).unflatten(0, self.size).permute(2, 0, 1)[None]
+        return rows.index_select(0, self._inverse).reshape(1, *self.size, -1).permute(0, 3, 1, 2)
 
     def to_coded(self, x: Array) -> Array:
         """``(places, STEPS, c / STEPS)`` of ``x`` ``(h, w, c)``."""
@@ -104,10 +104,10 @@ class _CodedStep:
         for corner in range(STEPS):
             if number:
                 before = [(step - corner) % STEPS for step in range(number)]
-                self._known.append(enter[:, inputs:].unflatten(1, (STEPS, -1))[:, before].flatten(1).T.contiguous())
+                self._known.append(enter[:, inputs:].reshape(len(enter), STEPS, -1)[:, before].flatten(1).T.contiguous())
             coded = (number - corner) % STEPS
-            weight = leave.unflatten(0, (2, STEPS, -1))[:, coded].flatten(0, 1).T.contiguous()
-            self._leave.append((weight, step.leave.bias.detach().unflatten(0, (2, STEPS, -1))[:, coded].flatten()))
+            weight = leave.reshape(2, STEPS, latent // STEPS, -1)[:, coded].flatten(0, 1).T.contiguous()
+            self._leave.append((weight, step.leave.bias.detach().reshape(2, STEPS, -1)[:, coded].flatten()))
 
     def __call__(self, features: Tensor, known: Tensor, places: Places) -> tuple[Tensor, Tensor]:
         sums = functional.linear(features, self._enter, self._bias)
