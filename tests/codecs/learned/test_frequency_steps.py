@@ -10,7 +10,7 @@ from foveal.codecs.learned.exact import ACTIVATION_MAX, exact_arithmetic
 from foveal.codecs.learned.frequency.bands import StepSizes
 from foveal.codecs.learned.frequency.networks import load_networks
 from foveal.codecs.learned.frequency.prior import STEPS, step_masks
-from foveal.codecs.learned.frequency.steps import Places
+from foveal.codecs.learned.frequency.steps import Lit, Places
 from foveal.codecs.learned.scale_tables import FIRST_SCALE, SCALE_TABLES, SCALES_PER_OCTAVE
 from foveal.codecs.learned.weights import default_card
 from foveal.entropy.fixed_point import scale_index
@@ -26,15 +26,16 @@ def test_a_step_gives_what_the_whole_network_gives_where_it_codes(preset: str, b
     prior, generator = networks.priors[band], torch.Generator().manual_seed(band)
     width = prior.fuse.weight.shape[0]
     features = torch.randint(0, ACTIVATION_MAX + 1, (1, width, *size), generator=generator).float()
+    features[:, torch.rand(width, generator=generator) < 0.3] = 0  # what is 0 everywhere is left out
     values = torch.randint(-ACTIVATION_MAX, ACTIVATION_MAX + 1, (1, prior.latent, *size), generator=generator).float()
     coded = torch.from_numpy(places.to_coded(values[0].permute(1, 2, 0).numpy()))
     masks = step_masks(prior.latent, *size)
     with exact_arithmetic():
-        rows = places.rows_of(features)
+        lit = Lit.of(features, places)
         for number in range(STEPS):
             known = torch.where(masks[:number].any(0), values, 0)
             whole = prior.step(number, features, known)
-            found = networks.steps[band].step(number, rows, coded, places)
+            found = networks.steps[band].step(number, lit, coded, places)
             for expected, part in zip(whole, found, strict=True):
                 wanted = places.to_coded(expected[0].permute(1, 2, 0).numpy())[:, number]
                 assert np.array_equal(part.numpy(), wanted)

@@ -17,7 +17,7 @@ from torch import Tensor
 from foveal.codecs.learned.exact import ACTIVATION_MAX, UNIT, exact_arithmetic
 from foveal.codecs.learned.frequency.networks import FrequencyNetworks
 from foveal.codecs.learned.frequency.prior import STEPS
-from foveal.codecs.learned.frequency.steps import BandSteps, Places, places_of
+from foveal.codecs.learned.frequency.steps import BandSteps, Lit, Places, places_of
 from foveal.codecs.learned.frequency.transforms import BANDS, STRIDES
 from foveal.codecs.learned.scale_tables import FIRST_SCALE, SCALE_TABLES, SCALES_PER_OCTAVE
 from foveal.entropy.coder import SymbolReader, Symbols, SymbolSink
@@ -53,7 +53,7 @@ class StepSizes:
 
     def means(self, number: int, mean: Latent) -> Doubles:
         """Whole numbers in 1/FINE steps, of what the networks say."""
-        return round_half_up(self._of(self._inverses, number) * np.clip(mean, -MEAN_MAX, MEAN_MAX))
+        return round_half_up(np.multiply(np.clip(mean, -MEAN_MAX, MEAN_MAX), self._of(self._inverses, number)))
 
     def tables(self, number: int, scale: Latent) -> npt.NDArray[np.uint8]:
         """The nearest tables. Floats hold every sum that is not beyond the last table on either side."""
@@ -161,9 +161,9 @@ def _code(
     """A band's latents ``(h, w, latent)``, rounded as the networks read them and as they are."""
     known = np.zeros((places.count, STEPS, latent // STEPS), np.float32)  # integers, in units of the networks
     exact = np.empty_like(known)
-    rows, before = places.rows_of(features), torch.from_numpy(known)
+    lit, before = Lit.of(features, places), torch.from_numpy(known)
     for number in range(STEPS):
-        mean, scale = (x.numpy() for x in steps.step(number, rows, before, places))
+        mean, scale = (x.numpy() for x in steps.step(number, lit, before, places))
         step = Step(number, sizes, sizes.means(number, mean), sizes.tables(number, scale))
         fine = exchange.take(step) * np.float64(FINE)
         fine += step.means
