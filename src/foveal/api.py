@@ -22,6 +22,7 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 
 if TYPE_CHECKING:
+    from foveal.tasks.choice import Source
     from foveal.tasks.pixel import PixelTask
     from foveal.tasks.results import Result
 
@@ -126,25 +127,35 @@ def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMIT
 def analyze(
     picture: Picture | str | Path | bytes | bytearray | memoryview,
     *,
-    network: str | PixelTask,
+    network: str | PixelTask | None = None,
     task: str | None = None,
     record: str | Path | None = None,
+    source: Source = "auto",
+    bands: int | None = None,
+    allow_partial: bool = False,
 ) -> Result:
     """What a network says of a picture, or of a file that foveal reads or decodes: ``ClassScores``, ``Boxes``, ``ClassMap`` or ``Joints``.
 
+    Of a .fvl file no picture is made where a head that comes with foveal reads its latents and answers the task; ``source="latent"``
+    or ``"pixels"`` allows one way alone. ``bands``: how many of the file are read, the coarsest first. ``allow_partial`` takes a file that was cut.
+
     ``picture``: a file is given by its name, ``-`` for standard input, or by its bytes; an array has to become a ``Picture`` first.
     ``network`` is spelled as ``onnx:FILE``, ``tflite:FILE``, ``torch:MODULE:FACTORY``, ``hf:NAME`` or ``builtin:NAME``; for many
-    pictures open it once, by ``foveal.tasks.opening.open_task``. ``task`` is what it must answer. ``record`` says what it is given.
+    pictures open it once, by ``foveal.tasks.opening.open_task``. ``task`` is what it must answer; without a network what comes with
+    foveal answers it. ``record`` says what it is given.
 
     Raises:
         NetworkError: it cannot be opened, fails, answers another task, or is not what its record says.
         PictureError: ``picture`` is none. FovealError: the picture cannot be read. MissingDependencyError: a library has to be installed.
     """
-    from foveal.tasks.analysis import analyze_picture, check_task
-    from foveal.tasks.opening import open_task
+    from foveal.tasks.analysis import analyze_picture
+    from foveal.tasks.choice import Asked, FileAnalyst
+    from foveal.tasks.pixel import PixelTask
 
-    opened = open_task(network, None if record is None else Path(record)) if isinstance(network, str) else network
-    return analyze_picture(picture, check_task(opened, task))
+    opened = network if isinstance(network, PixelTask) else None
+    spelled = network.label if isinstance(network, PixelTask) else network
+    asked = Asked(spelled, task, None if record is None else str(record), source, bands, allow_partial=allow_partial)
+    return analyze_picture(picture, FileAnalyst(asked, opened))
 
 
 def _check_limits(limits: Limits) -> None:

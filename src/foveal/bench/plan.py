@@ -102,7 +102,7 @@ def default_qualities(info: CodecInfo) -> tuple[float, ...]:
 def parse_codecs(text: str, qualities: tuple[float, ...] | None = None) -> tuple[CodecRun, ...]:
     """Reads ``frequency,jpeg,hevc:444,vvc:faster``: codecs by name, each with a chroma format, a preset or both after colons;
     ``frequency:bands=1`` is a file cut after its first band. At most one more option is a variant (``foveal.bench.variants``):
-    ``hevc:machine``, ``hevc:lowpass=0.7``, ``hevc:aq`` or, after all others, ``hevc:boxes=yolox``; and one a network: ``hevc:machine:npp``.
+    ``hevc:machine``, ``hevc:lowpass=0.7``, ``hevc:aq``, ``frequency:latent`` or, last, ``hevc:boxes=yolox``; and one a network: ``hevc:machine:npp``.
 
     ``qualities`` None means each codec's ``default_qualities``.
 

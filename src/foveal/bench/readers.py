@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar, final
 
@@ -29,12 +29,14 @@ class Reader:
     """A network, and the labels that it is scored with.
 
     truths: by the picture's name in the bench, in the network's own classes; a picture that is not among them is scored by
-    agreement alone. network_id: changes when the network or its record does.
+    agreement alone. network_id: changes when the network or its record does. spec: how the network was spelled (``onnx:FILE``),
+    None for one that has no spelling.
     """
 
     task: Task[Picture, Any]
     network_id: str
     truths: Mapping[str, Truth]
+    spec: str | None = None
 
     @property
     def kind(self) -> str:
@@ -67,13 +69,13 @@ class PictureReaders:
         known = self._truth(reader)
         return known.error if known.value is None else _hash(known.value)
 
-    def read(self, reader: Reader, blank: Reading, decoded: Picture) -> Reading:
-        """The reading of a decoded picture; a failure is in its ``error``, with no tally."""
+    def read(self, reader: Reader, blank: Reading, answer: Callable[[], Result]) -> Reading:
+        """The reading of a coded picture, of which ``answer`` gives what is found; a failure is in its ``error``, with no tally."""
         original = self._original(reader)
         if original.value is None:
             return replace(blank, error=f"{ON_THE_ORIGINAL}{original.error}")
         try:
-            return self._scored(reader, blank, reader.task.analyze(decoded), original.value)
+            return self._scored(reader, blank, answer(), original.value)
         except Exception as error:
             return replace(blank, error=says(error))
 

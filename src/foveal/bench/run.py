@@ -6,6 +6,7 @@ One file serves the row and all networks, and is kept for networks that come lat
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
@@ -197,7 +198,8 @@ class _Bench:
             self._finish(row)
         rate = bpp(trip.size, picture.width, picture.height)
         for reader, blank in todo:
-            self._finish(readers.read(reader, replace(blank, bytes=trip.size, bpp=rate), trip.decoded))
+            answer = functools.partial(self.variants[run.label].answer, reader, trip.data, trip.decoded)
+            self._finish(readers.read(reader, replace(blank, bytes=trip.size, bpp=rate), answer))
 
     def _send(self, run: CodecRun, codec: Codec, row: Row, picture: Picture, *, again: bool) -> Trip:
         """``again``: a file that was coded before will do."""

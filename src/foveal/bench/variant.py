@@ -12,15 +12,29 @@ from typing import Final, final
 from foveal.bench.readers import Reader
 from foveal.codecs.base import Codec, CodecInfo, EncodeSettings
 from foveal.errors import SettingsError
+from foveal.picture import Picture
+from foveal.tasks.results import Result
+
+Answerer = Callable[[Reader, bytes, Picture], Result]
+"""What a network of the bench answers of a coded file, and of the picture that was decoded from it."""
+
+
+def from_picture(reader: Reader, data: bytes, decoded: Picture) -> Result:
+    """The network's own answer on the decoded picture."""
+    return reader.task.analyze(decoded)
 
 
 @final
 @dataclass(frozen=True)
 class Opened:
-    """A variant with what it needs. id: another one where that, or what the variant does with it, changes; rows hold it."""
+    """A variant with what it needs. id: another one where that, or what the variant does with it, changes; rows hold it.
+
+    wrap: the codec as the variant uses it. answer: how networks read its files.
+    """
 
     id: str | None
     wrap: Callable[[Codec], Codec]
+    answer: Answerer = from_picture
 
 
 PLAIN: Final = Opened(None, lambda codec: codec)

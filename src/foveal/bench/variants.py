@@ -7,10 +7,12 @@ from typing import Final
 
 from foveal.bench.around_variants import InNetworks, SteeredInNetworks, compact_variant, preprocessed_variant, restored_variant
 from foveal.bench.guided_variants import adaptive_variant, boxes_variant, low_pass_variant, machine_variant
+from foveal.bench.latent_variant import latent_variant
 from foveal.bench.variant import Variant
 from foveal.codecs.around.note import NOTED_HOSTS
 from foveal.codecs.base import CodecInfo
 from foveal.errors import SettingsError
+from foveal.tasks.choice import LATENT_CODEC
 
 _KINDS: Final[Mapping[str, Callable[[str], Variant]]] = {
     "machine": machine_variant,
@@ -20,12 +22,15 @@ _KINDS: Final[Mapping[str, Callable[[str], Variant]]] = {
     "npp": preprocessed_variant,
     "compact": compact_variant,
     "restored": restored_variant,
+    "latent": latent_variant,
 }
 
 
 def variants_of(info: CodecInfo) -> tuple[str, ...]:
     """What a codec may be asked for beside networks around it, for messages."""
     own = ("aq",) if info.adaptive else ()
+    if info.name == LATENT_CODEC:
+        own = (*own, "latent")
     return ("machine[=WORD+WORD]", "lowpass[=PIXELS]", *own, "boxes=DETECTOR[+OCTAVES]")
 
 

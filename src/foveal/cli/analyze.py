@@ -23,11 +23,27 @@ def analyze(
         typer.Argument(metavar="PICTURE...", help="Pictures or coded files, one folder of them, or - for standard input."),
     ],
     network: Annotated[
-        str, typer.Option(metavar="SPEC", help="onnx:FILE, tflite:FILE, torch:MODULE:FACTORY, hf:NAME or builtin:NAME.")
-    ],
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="onnx:FILE, tflite:FILE, torch:MODULE:FACTORY, hf:NAME or builtin:NAME. Default: what comes with foveal for the task.",
+        ),
+    ] = None,
     task: Annotated[
         str | None, typer.Option(metavar="NAME", help="classify, detect, segment or pose. Default: what the network answers.")
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="WHAT",
+            help="latent: read the file, make no picture. pixels: decode it. auto: latent where a head fits.",
+        ),
+    ] = "auto",
+    bands: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Read only so many bands of a file, the coarsest first.")
+    ] = None,
+    allow_partial: Annotated[bool, typer.Option("--allow-partial", help="Take a file that was cut, with what is there.")] = False,
     record: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="What the network is given and says. Default: the .toml beside it, or foveal's own."),
@@ -46,6 +62,8 @@ def analyze(
 ) -> None:
     """Ask a network what is in pictures: their class, objects, the class of each pixel, or a person's joints.
 
+    Of a .fvl file that a head of foveal reads no picture is made; --from says otherwise. An overlay is drawn over the decoded picture.
+
     PICTURE is any file that foveal reads or decodes. A network needs a record of what it is given and says (docs/tasks.md).
     A text lists objects of a score of 0.3 or more and joints of 0.2 or more, JSON lists all; --top chooses by number.
 
@@ -54,8 +72,12 @@ def analyze(
     """
     from foveal.sources import is_folder
     from foveal.tasks.analysis import AnalyzeRequest, analyze_batch
+    from foveal.tasks.choice import Asked
 
-    request = AnalyzeRequest(network, task, record, overlay, top, threads, make_limits(max_pixels))
+    if network is None and task is None:
+        raise typer.BadParameter("name a --network, or a --task for what comes with foveal")
+    asked = Asked(network, task, record, source, bands, threads, make_limits(max_pixels), allow_partial)  # type: ignore[arg-type]  # checked there
+    request = AnalyzeRequest(asked, overlay, top)
     if len(pictures) == 1 and is_folder(pictures[0]):
         if out is None:
             raise typer.BadParameter(f"{pictures[0]} is a folder; say with --out DIR where the results go")
@@ -70,14 +92,15 @@ def analyze(
 def _analyze_each(pictures: list[str], request: AnalyzeRequest, overwrite: bool, as_json: bool) -> None:
     from dataclasses import replace
 
-    from foveal.tasks.analysis import analyze_file, open_asked
+    from foveal.tasks.analysis import analyze_file
+    from foveal.tasks.choice import FileAnalyst
 
     overlays = _overlays(pictures, request.overlay)
-    opened = open_asked(request)
+    analyst = FileAnalyst(request.asked)
     failed = False
     for picture, overlay in zip(pictures, overlays, strict=True):
         try:
-            report = analyze_file(picture, opened, replace(request, overlay=overlay), overwrite=overwrite)
+            report = analyze_file(picture, analyst, replace(request, overlay=overlay), overwrite=overwrite)
         except FovealError as error:
             if len(pictures) == 1:
                 raise
@@ -111,5 +134,12 @@ def _overlays(pictures: list[str], overlay: str | None) -> list[str | None]:
 def _text(report: AnalyzeReport, every: bool) -> str:
     from foveal.tasks.answers import finding_lines
 
-    head = f"{report.input}: {report.task} by {report.network}, {report.width}x{report.height}, {report.analyze_s:.2f} s"
-    return "\n".join([head, *(f"  {line}" for line in finding_lines(report.found, every))])
+    seconds = report.read_s + report.analyze_s
+    lines = [f"{report.input}: {report.task} by {report.network}, {report.width}x{report.height}, {seconds:.2f} s"]
+    if report.read_from == "latent":
+        made = "no picture was made" if report.overlay is None else "a picture was made for the overlay alone"
+        lines.append(f"  from latents, {report.bytes_read} of {report.file_bytes} bytes; {made}")
+    elif report.why is not None or report.bytes_read < report.file_bytes:
+        why = "" if report.why is None else f": {report.why}"
+        lines.append(f"  from the decoded picture, {report.bytes_read} of {report.file_bytes} bytes{why}")
+    return "\n".join([*lines, *(f"  {line}" for line in finding_lines(report.found, every))])

@@ -19,7 +19,8 @@ def bench(
         typer.Option(
             metavar="LIST",
             help="Codecs between commas, each with a chroma or preset: frequency,jpeg,hevc:444,vvc:faster; or guided, or a baseline "
-            "of guides: hevc:machine=detect+pose, hevc:lowpass, hevc:aq, hevc:boxes=LABEL (docs/guidance.md).",
+            "of guides: hevc:machine=detect+pose, hevc:lowpass, hevc:aq, hevc:boxes=LABEL (docs/guidance.md); "
+            "or read without a picture: frequency:latent (docs/tasks.md).",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="REPORT", help="The folder of rows and report. A bench that is there goes on.")],

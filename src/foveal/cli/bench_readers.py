@@ -86,9 +86,9 @@ def open_readers(
     labels = _labels(asked, folder, pictures, {task.scoring.name for task in tasks})
     names = dict(zip(chosen, picture_names(chosen), strict=True))
     readers: list[Reader] = []
-    for task in tasks:
+    for task, spec in zip(tasks, asked.networks, strict=True):
         known = labels.get(task.scoring.name)
-        readers.append(Reader(task, network_id(task), _truths(asked, known, task, names) if known else {}))
+        readers.append(Reader(task, network_id(task), _truths(asked, known, task, names) if known else {}, spec))
     return tuple(readers)
 
 

@@ -98,6 +98,7 @@ def info_text(file: str, about: FileInfo) -> str:
         ("codec", about.codec),
         ("format version", about.format_version),
         ("weights", about.weights),
+        ("preset", about.preset),
         ("restored from", f"{about.restored_from[0]}x{about.restored_from[1]}" if about.restored_from else None),
         ("picture", f"{about.width}x{about.height} {kind}, {about.bit_depth} bits a sample"),
         ("chroma", about.chroma),

@@ -181,7 +181,7 @@ class Codec(ABC):
             UnsupportedError: a sound file that needs what is not here. SettingsError: more bands than there are, a crop
             that the picture does not hold, or a partial file of a codec that is not learned.
         """
-        settings = self._checked_decode(settings)
+        settings = self.checked_decode(settings)
         with thread_limit(settings.threads):
             picture = self._decode(data, limits, settings)
         return picture if settings.crop is None or self.info.tiles else settings.crop.of(picture)
@@ -202,11 +202,11 @@ class Codec(ABC):
         self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
     ) -> int:
         """The bytes of the file that such a decode reads. Raises as ``decode``."""
-        self._checked_decode(settings)
+        self.checked_decode(settings)
         return len(data)
 
     @final
-    def _checked_decode(self, settings: DecodeSettings) -> DecodeSettings:
+    def checked_decode(self, settings: DecodeSettings) -> DecodeSettings:
         info, bands = self.info, None if settings.bands is None else whole(settings.bands)
         if settings.bands is not None and (bands is None or not 1 <= bands <= info.bands):
             number = "1 band" if info.bands == 1 else f"{info.bands} bands"

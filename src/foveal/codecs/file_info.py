@@ -26,7 +26,7 @@ class FileInfo:
     """What a file says of itself. Fields that a format does not hold are None or empty.
 
     alpha: whether the decoded picture has one. parameter: the codec's own quality parameter, as it can be read back from the
-    file, such as ``quality 40``.
+    file, such as ``quality 40``. preset: the one that the weights of a learned codec are for, where this installation has them.
     tiles: width and height of a tile in pixels. importance_bytes: what an importance map takes of the file.
     missing_units: how many a cut file lacks of the units (one a band and tile) that it announces; cut_bytes: what it holds of
     a chunk that was cut; decodable: False if it was cut before all of its first band was there. restored_from: width and height of the
@@ -44,6 +44,7 @@ class FileInfo:
     parameter: str | None = None
     format_version: int | None = None
     weights: str | None = None
+    preset: str | None = None
     icc_bytes: int = 0
     exif_bytes: int = 0
     bands: tuple[BandInfo, ...] = ()

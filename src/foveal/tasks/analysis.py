@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -11,17 +10,15 @@ from pathlib import Path
 from foveal.batch import BatchJob, BatchPlan, Failure, plan_batch, settings_digest
 from foveal.batch_log import read_log
 from foveal.codecs.registry import all_codecs
-from foveal.codecs.sniff import read_any
-from foveal.errors import InputError, NetworkError, PictureError
+from foveal.errors import InputError, PictureError
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.media.image_io import picture_bytes, write_picture
 from foveal.media.output import write_whole
 from foveal.picture import Picture
 from foveal.sources import PICTURE_SUFFIXES, PIPE, read_source, write_target
 from foveal.tasks.answers import Finding, findings, runs_of
-from foveal.tasks.opening import open_task
+from foveal.tasks.choice import Asked, FileAnalyst
 from foveal.tasks.overlay import draw
-from foveal.tasks.pixel import PixelTask
 from foveal.tasks.results import Result
 
 FileBytes = bytes | bytearray | memoryview
@@ -29,99 +26,91 @@ FileBytes = bytes | bytearray | memoryview
 
 @dataclass(frozen=True)
 class AnalyzeRequest:
-    """What to ask of a picture. task: what the network must answer, None if any will do. record: a file. top: as in ``findings``.
+    """What to ask of a picture. asked: of which network or task, and of what of a file. top: as in ``findings``.
 
     overlay: the file, or for a batch the folder, to draw into.
     """
 
-    network: str
-    task: str | None = None
-    record: str | None = None
+    asked: Asked
     overlay: str | None = None
     top: int | None = None
-    threads: int | None = None
-    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True)
 class AnalyzeReport:
-    """What was found in one picture. analyze_s: its preparation and the network. runs: a class map, as in ``runs_of``."""
+    """What was found in one picture. read_from, bytes_read, read_s, analyze_s, why: as in ``Answer``. file_bytes: the size of the file.
+
+    runs: a class map, as in ``runs_of``.
+    """
 
     input: str
     task: str
     network: str
     width: int
     height: int
+    read_from: str
+    bytes_read: int
+    file_bytes: int
+    read_s: float
     analyze_s: float
     found: tuple[Finding, ...]
     runs: tuple[int, ...] | None = None
     overlay: str | None = None
+    why: str | None = None
 
 
-def open_asked(request: AnalyzeRequest) -> PixelTask:
-    """The network that is asked. Raises as ``open_task``, and NetworkError: it answers another task than was asked for."""
-    record = None if request.record is None else Path(request.record)
-    return check_task(open_task(request.network, record, request.threads), request.task)
-
-
-def check_task(opened: PixelTask, wanted: str | None) -> PixelTask:
-    """The task itself. Raises NetworkError: it is another than ``wanted``."""
-    if wanted is not None and wanted != opened.record.task:
-        raise NetworkError(f"{opened.label} answers {opened.record.task}, its record says, and {wanted} was asked for")
-    return opened
-
-
-def analyze_picture(picture: Picture | str | Path | FileBytes, task: PixelTask, limits: Limits = DEFAULT_LIMITS) -> Result:
-    """What the network says of a picture, or of a file that foveal reads or decodes: its name or its bytes.
+def analyze_picture(picture: Picture | str | Path | FileBytes, analyst: FileAnalyst, limits: Limits = DEFAULT_LIMITS) -> Result:
+    """What is found in a picture, or in a file that foveal reads or decodes: its name or its bytes.
 
     Raises:
         PictureError: it is neither. FovealError: the file cannot be read, or the network fails.
     """
     match picture:
         case Picture():
-            return task.analyze(picture)
+            return analyst.answer_picture(picture).result
         case str() | Path():
-            return task.analyze(_read(str(picture), limits))
+            return analyst.answer(read_source(str(picture), limits)).result
         case bytes() | bytearray() | memoryview():
             limits.check_payload(memoryview(picture).nbytes)
-            return task.analyze(read_any(bytes(picture), limits))
+            return analyst.answer(bytes(picture)).result
         case _:
             raise PictureError(
                 f"a {type(picture).__name__} is no picture; a foveal.Picture of uint8 samples is needed, or the name or the bytes of a file"
             )
 
 
-def _read(source: str, limits: Limits) -> Picture:
-    """The picture in a file, or in standard input for ``-``. Raises as ``read_source`` and ``read_any``."""
-    return read_any(read_source(source, limits), limits)
-
-
-def analyze_file(source: str, task: PixelTask, request: AnalyzeRequest, *, overwrite: bool = False) -> AnalyzeReport:
-    """Analyses one file, or ``-``, and draws the overlay if one is asked for.
+def analyze_file(source: str, analyst: FileAnalyst, request: AnalyzeRequest, *, overwrite: bool = False) -> AnalyzeReport:
+    """Analyses one file, or ``-``, and draws the overlay if one is asked for, over the picture decoded from what was read.
 
     Raises:
         FovealError: the picture cannot be read, the network fails, or the overlay would replace the picture without ``overwrite``.
     """
     if request.overlay is not None:
         _check_overlay(source, request.overlay, overwrite)
-    picture = _read(source, request.limits)
-    start = time.perf_counter()
-    result = task.analyze(picture)
-    analyze_s = time.perf_counter() - start
-    if request.overlay == PIPE:
-        write_target(PIPE, picture_bytes(draw(picture, result, task.classes, request.top), ".png"))
-    elif request.overlay is not None:
-        write_picture(draw(picture, result, task.classes, request.top), request.overlay)
+    limits = request.asked.limits
+    data = read_source(source, limits)
+    answer = analyst.answer(data)
+    if request.overlay is not None:
+        picture = draw(answer.picture or analyst.decoded(data)[0], answer.result, answer.classes, request.top)
+        if request.overlay == PIPE:
+            write_target(PIPE, picture_bytes(picture, ".png"))
+        else:
+            write_picture(picture, request.overlay)
     return AnalyzeReport(
         input=source,
-        task=task.record.task,
-        network=request.network,
-        width=picture.width,
-        height=picture.height,
-        analyze_s=analyze_s,
-        found=findings(result, task.classes, request.top),
-        runs=runs_of(result),
+        task=answer.task,
+        network=answer.network,
+        width=answer.width,
+        height=answer.height,
+        read_from=answer.read_from,
+        bytes_read=answer.bytes_read,
+        file_bytes=len(data),
+        read_s=answer.read_s,
+        analyze_s=answer.analyze_s,
+        found=findings(answer.result, answer.classes, request.top),
+        runs=runs_of(answer.result),
         overlay=request.overlay,
+        why=answer.why,
     )
 
 
@@ -141,13 +130,13 @@ def analyze_batch(
     """What to do for a folder of pictures, and the worker that writes a JSON file for each, one thread each unless told.
 
     Raises:
-        InputError: no pictures there, or a folder to write to that is none. NetworkError: as ``open_asked``, before any picture.
+        InputError: no pictures there, or a folder to write to that is none. NetworkError: as ``FileAnalyst``, before any picture.
     """
     folder = _folder(output)
     overlays = None if request.overlay is None else _folder(request.overlay)
-    request = replace(request, threads=request.threads or 1)
-    opened = open_asked(request)
-    made_by = settings_digest("analyze", opened.record, opened.identity, replace(request, threads=None))
+    request = replace(request, asked=replace(request.asked, threads=request.asked.threads or 1))
+    analyst = FileAnalyst(request.asked)
+    made_by = settings_digest("analyze", analyst.identity, replace(request, asked=replace(request.asked, threads=None)))
     suffixes = (*PICTURE_SUFFIXES, *(suffix for info in all_codecs() for suffix in info.suffixes))
     plan = plan_batch(Path(source), folder, ".json", suffixes, made_by, skip=overlays)
     if overlays is not None and not overwrite:
@@ -181,18 +170,18 @@ def _without_foreign_overlays(plan: BatchPlan, overlays: Path) -> BatchPlan:
 
 
 @cache
-def _task_of_process(request: AnalyzeRequest) -> PixelTask:
-    return open_asked(request)
+def _analyst_of_process(asked: Asked) -> FileAnalyst:
+    return FileAnalyst(asked)
 
 
 def _analyze_job(request: AnalyzeRequest, job: BatchJob) -> AnalyzeReport:
-    task = _task_of_process(request)
+    analyst = _analyst_of_process(request.asked)
     overlay = None if request.overlay is None else _overlay_of(job, Path(request.overlay))
     if overlay is not None:
         try:
             overlay.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot make {overlay.parent}: {error.strerror}") from error
-    report = analyze_file(str(job.source), task, replace(request, overlay=None if overlay is None else str(overlay)))
+    report = analyze_file(str(job.source), analyst, replace(request, overlay=None if overlay is None else str(overlay)))
     write_whole(job.target, (json.dumps(asdict(report), allow_nan=False) + "\n").encode())
     return replace(report, runs=None)

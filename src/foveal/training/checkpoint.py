@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from foveal.errors import RecipeError
 
 _FILE_BYTES = 15 << 20
+_MOMENTS, _MOVED = ("exp_avg", "exp_avg_sq"), "step"
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class Progress:
 
 
 def save(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Writes weights, averaged weights, the optimizer's moments and, last, the progress."""
+    """Writes weights, averaged weights, the optimizer's moments and how often it moved each weight, and, last, the progress."""
     folder.mkdir(parents=True, exist_ok=True)
     names = _names(model, optimizer)
     state = optimizer.state_dict()["state"]
     _write(folder, "model", model.state_dict())
     _write(folder, "average", average.state_dict())
-    for moment in ("exp_avg", "exp_avg_sq"):
+    for moment in (*_MOMENTS, _MOVED):
         _write(folder, moment, {n: state[i][moment] for i, n in enumerate(names) if i in state})
     partial = folder / "progress.json.partial"
     partial.write_text(json.dumps(asdict(progress)))
@@ -72,11 +73,14 @@ def _resume(folder: Path, model: nn.Module, average: nn.Module, optimizer: torch
             "take its own recipe, or begin another with --run in a new folder"
         ) from error
     average.load_state_dict(load_tensors(folder, "average"))
-    moments = {m: load_tensors(folder, m) for m in ("exp_avg", "exp_avg_sq")}
+    moments = {m: load_tensors(folder, m) for m in _MOMENTS}
+    # Runs of old do not say it. A step without a part of the model, as on few bands, does not move that part.
+    moved = load_tensors(folder, _MOVED) if (folder / f"{_MOVED}.safetensors").exists() else {}
+    all_steps = torch.tensor(float(progress.step))
     state = optimizer.state_dict()
     for i, name in enumerate(_names(model, optimizer)):
         if name in moments["exp_avg"]:
-            state["state"][i] = {m: moments[m][name] for m in moments} | {"step": torch.tensor(float(progress.step))}
+            state["state"][i] = {m: moments[m][name] for m in moments} | {_MOVED: moved.get(name, all_steps).clone()}
     optimizer.load_state_dict(state)
     return progress
 

@@ -11,7 +11,7 @@ from foveal.declared import build, read_toml
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which photographs to train on; the folder itself is given on the command line."""
+    """Which photographs to train on; the folder itself is given on the command line. pattern: or several, with ``|`` between them."""
 
     pattern: str = "*"
     held_out_every: int = 40
@@ -67,11 +67,18 @@ class CodecConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class NetworkConfig(TrainConfig):
-    """A run that trains a task's network on labelled pictures, of which it sees ``crop_rows`` x ``crop_columns`` pixels at a time."""
+    """A run that trains a task's network on labelled pictures, of which it sees ``crop_rows`` x ``crop_columns`` pixels at a time.
+
+    through: the name of weights of ``frequency`` by which pictures are coded and decoded first, at qualities from coarsest to finest, the
+    coarser the more often; then crops are multiples of 64. Empty for pictures as they are.
+    """
 
     network: str
     crop_rows: int = 240
     crop_columns: int = 320
+    through: str = ""
+    coarsest: float = 1.0
+    finest: float = 60.0
 
     @property
     def trains(self) -> str:
@@ -117,13 +124,109 @@ class RecurrentConfig(TrainConfig):
         return self.codec
 
 
+@dataclass(frozen=True)
+class LatentTraining(TrainConfig):
+    """A run that trains networks which read latents, of pictures of ``crop_rows`` x ``crop_columns`` pixels, multiples of 64.
+
+    reads: the name of the codec's weights that make the latents; they do not change. coarsest, finest: the range of qualities that is
+    read, the coarser the more often. one_band, two_bands: the part of the steps that see so few. distil: how much
+    the answer of ``builtin:camvid-segment`` on the picture itself counts beside the label. networks: the folder of the ONNX files that
+    heads feed, from the data folder. answers: how much it counts what such a network's tail answers, beside the tensors that it is given;
+    answers_from: the part of the steps up to which heads learn a network's tensors alone, and neither its answers nor labels.
+    begun_rate_factor: how much slower learns what begins as a part of a trained network.
+    """
+
+    reads: str
+    crop_rows: int = 256
+    crop_columns: int = 320
+    coarsest: float = 1.0
+    finest: float = 60.0
+    one_band: float = 0.1
+    two_bands: float = 0.25
+    distil: float = 1.0
+    networks: str = "../models"
+    answers: float = 0.0
+    answers_from: float = 0.0
+    begun_rate_factor: float = 0.3
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return f"latent tasks of {self.reads}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineTraining(TrainConfig):
+    """A run that trains adapters which turn weights of ``frequency`` to machines, on crops of photographs, ``crop`` pixels square.
+
+    adapts: the name of the weights, which do not change. coarsest, finest: the range of qualities that is learned for. picture: how much
+    of the loss of a codec for people its distortion keeps, beside what machines lose.
+    """
+
+    adapts: str
+    crop: int = 256
+    coarsest: float = 1.0
+    finest: float = 60.0
+    picture: float = 0.1
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return "frequency"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointTraining(LatentTraining):
+    """A run that trains weights of ``frequency`` and the networks that read their latents together: a batch of ``photos`` crops of
+    photographs, ``crop`` pixels square, then one of a task's pictures, by turns.
+
+    reads: the weights that the codec starts from. mu: how much the tasks count beside rate and distortion. codec_rate_factor: how much
+    slower than the networks the codec learns, beside the two factors of its parts. The rest is as in the recipes of both.
+    """
+
+    mu: float
+    photos: int = 2
+    crop: int = 256
+    codec_rate_factor: float = 0.1
+    prior_rate_factor: float = 1.0
+    started_rate_factor: float = 1.0
+    loss_balance: float = 0.5
+    band_dropout: float = 0.0
+    spatial_quality: float = 0.0
+    data: DataConfig = field(default_factory=DataConfig)
+
+    @property
+    def trains(self) -> str:
+        """The name of what is trained."""
+        return f"{self.reads} and its latent tasks"
+
+    @property
+    def of_codec(self) -> CodecConfig:
+        """The part that a recipe of the codec alone would have."""
+        return CodecConfig(
+            codec="frequency",
+            steps=self.steps,
+            batch=self.photos,
+            seed=self.seed,
+            crop=self.crop,
+            prior_rate_factor=self.prior_rate_factor,
+            started_rate_factor=self.started_rate_factor,
+            loss_balance=self.loss_balance,
+            band_dropout=self.band_dropout,
+            spatial_quality=self.spatial_quality,
+            data=self.data,
+        )
+
+
 RECURRENT = ("rnn-2015", "rnn-2017")
 """The codecs of ``RecurrentConfig``."""
-AnyConfig = CodecConfig | RecurrentConfig | NetworkConfig | AroundConfig
+AnyConfig = CodecConfig | RecurrentConfig | NetworkConfig | AroundConfig | LatentTraining | MachineTraining
 
 
 def read_recipe(path: Path) -> AnyConfig:
-    """Reads a recipe: of a codec, where it says ``network`` of a task's network, where it says ``part`` of one around a codec.
+    """Reads a recipe: of a codec; where it says ``network`` of a task's network, ``reads`` of networks that read latents, with ``mu`` of
+    a codec and them together, ``part`` of one around a codec, ``adapts`` of adapters for machines.
 
     Raises:
         RecipeError: the file is missing, is not TOML, or holds a key or a type that is not known.
@@ -131,7 +234,13 @@ def read_recipe(path: Path) -> AnyConfig:
     values = read_toml(path, "recipes that come with foveal are in recipes/")
     if "network" in values:
         return build(NetworkConfig, values, str(path))
+    if "reads" in values and "mu" not in values:
+        return build(LatentTraining, values, str(path))
     values["data"] = build(DataConfig, values.get("data", {}), f"{path} [data]")
+    if "mu" in values:
+        return build(JointTraining, values, str(path))
+    if "adapts" in values:
+        return build(MachineTraining, values, str(path))
     if "part" in values:
         return build(AroundConfig, values, str(path))
     if values.get("codec") in RECURRENT:

@@ -23,7 +23,7 @@ def load_photos(folder: Path, config: DataConfig, *, least_side: int) -> tuple[l
     Raises:
         RecipeError: the folder holds too few pictures of at least ``least_side`` pixels a side.
     """
-    paths = sorted(p for p in folder.glob(config.pattern) if p.suffix.lower() in _SUFFIXES)
+    paths = picture_files(folder, config.pattern)
     with ThreadPoolExecutor() as pool:
         photos = [p for p in pool.map(_load, paths) if min(p.shape[:2]) >= least_side]
     held_out = photos[:: config.held_out_every]
@@ -33,6 +33,14 @@ def load_photos(folder: Path, config: DataConfig, *, least_side: int) -> tuple[l
             f"{folder} holds {len(photos)} pictures {config.pattern!r} of {least_side} pixels a side or more; at least 2 are needed (the recipe's [data] pattern chooses files)"
         )
     return training, held_out
+
+
+def picture_files(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that match, or match one of several patterns with ``|`` between them, and are pictures by their suffix,
+    sorted; none of a folder that is not there.
+    """
+    found = {p for part in pattern.split("|") for p in folder.glob(part)}
+    return sorted(p for p in found if p.suffix.lower() in _SUFFIXES)
 
 
 def _load(path: Path) -> Pixels:

@@ -12,17 +12,19 @@ from foveal.media.output import write_whole
 from foveal.training.checkpoint import Progress, load_tensors
 from foveal.training.config import AnyConfig
 from foveal.training.models import trainable
+from foveal.training.subject import Frozen
 from foveal.training.subject import Provenance as Provenance
 from foveal.training.subjects import subject_of
 
 
 def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, data: Path | None = None) -> WeightsCard:
-    """Writes ``<name>.safetensors.xz`` and ``<name>.json`` of a run's averaged weights into ``out``.
+    """Writes ``<name>.safetensors.xz`` and ``<name>.json`` of a run's averaged weights into ``out``, and beside them what else the run made.
 
     ``data``: what the training learned from; a codec with tables by scale counts its symbols on some of it.
 
     Raises:
         RecipeError: the run holds no weights, or they do not fit the recipe, or the base.
+        UnknownWeightsError: the weights that they extend are not here.
     """
     subject = subject_of(config)
     model = subject.build().eval()
@@ -35,15 +37,30 @@ def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, 
         ) from error
     except (OSError, TypeError, ValueError) as error:
         raise RecipeError(f"{run} holds no run of this recipe: {error}; `foveal train` makes one") from error
-    frozen = subject.freeze(model, data)
+    sizes: dict[str, int | float | str] = dataclasses.asdict(model.config)  # type: ignore[arg-type]
+    made, written = _packed(subject.freeze(model, data), sizes, provenance, progress)
+    card = subject.card(made, provenance)
+    _write(card, written, out)
+    if (beside := subject.companion(model, card)) is not None:
+        made, written = _packed(
+            beside.frozen, beside.config, dataclasses.replace(provenance, name=beside.name, base=None), progress
+        )
+        _write(beside.card(made), written, out)
+    return card
+
+
+def _packed(
+    frozen: Frozen, sizes: dict[str, int | float | str], provenance: Provenance, progress: Progress
+) -> tuple[WeightsCard, bytes]:
+    """What every card has, and the bytes of the weights."""
     try:
-        made_id, written = pack_weights(frozen.tensors, provenance.base)
+        made_id, written = pack_weights(frozen.tensors, provenance.base, frozen.extends)
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot tell these weights apart from {provenance.base}: {error}; leave the base out") from error
     made = WeightsCard(
         name=provenance.name,
         id=made_id,
-        config=dataclasses.asdict(model.config),  # type: ignore[arg-type]
+        config=sizes,
         data=provenance.data,
         data_terms=provenance.data_terms,
         recipe="; ".join(part for part in (provenance.recipe, frozen.note, provenance.recipe_note) if part),
@@ -53,10 +70,9 @@ def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, 
         figures=provenance.figures,
         licence=provenance.licence,
         base=provenance.base,
+        extends=frozen.extends,
     )
-    card = subject.card(made, provenance)
-    _write(card, written, out)
-    return card
+    return made, written
 
 
 def export_again(path: Path, out: Path, name: str, note: str = "") -> Card:
@@ -80,7 +96,7 @@ def export_again(path: Path, out: Path, name: str, note: str = "") -> Card:
     networks = tuple({f"{part.split('.', 1)[0]}." for part in short})
     made_id, written = pack_weights({n: t for n, t in tensors.items() if not n.startswith(networks)} | short)
     recipe = "; ".join(part for part in (old.recipe, note) if part)
-    card = dataclasses.replace(old, name=name, id=made_id, recipe=recipe, base=None)
+    card = dataclasses.replace(old, name=name, id=made_id, recipe=recipe, base=None, extends=None)
     _write(card, written, out)
     return card
 

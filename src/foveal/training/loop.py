@@ -153,10 +153,10 @@ def train_step(
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Moves the averaged weights, and what batch norms have counted, towards the model's."""
-    own = [*average.parameters(), *(b for b in average.buffers() if b.is_floating_point())]
-    new = [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]
-    torch._foreach_lerp_(own, new, 1 - decay)  # type: ignore[attr-defined]
+    """Moves the averaged weights that learn, and what batch norms have counted, towards the model's."""
+    pairs = [(own, new) for own, new in zip(average.parameters(), model.parameters(), strict=True) if new.requires_grad]
+    pairs += [(own, new) for own, new in zip(average.buffers(), model.buffers(), strict=True) if own.is_floating_point()]
+    torch._foreach_lerp_([own for own, _ in pairs], [new for _, new in pairs], 1 - decay)  # type: ignore[attr-defined]
 
 
 def load_initial(model: nn.Module, subject: AnySubject, weights: dict[str, Tensor]) -> None:
@@ -175,9 +175,11 @@ def load_initial(model: nn.Module, subject: AnySubject, weights: dict[str, Tenso
 
 
 def make_optimizer(model: nn.Module, subject: AnySubject) -> torch.optim.AdamW:
-    """Adam, with rates as the subject has them and decay as the recipe has it; without decay it is plain Adam."""
+    """Adam, with rates as the subject has them and decay as the recipe has it; without decay it is plain Adam. What a
+    subject has frozen is not among what it moves.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in ((name, p) for name, p in model.named_parameters() if p.requires_grad):
         decay = subject.config.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((subject.rate_factor(model, name), decay), []).append(parameter)
     return torch.optim.AdamW(

@@ -87,10 +87,10 @@ class PreprocessLessons(Lessons[Shown]):
         self._config, self._seed = config, seed
         self._model = build(NppLearning, config.model, "[model]")
         self._crops = RandomCrops(photos, batch=config.batch, crop=config.crop, seed=seed)
-        self._held_out = [_middle_of(photo, config.crop) for photo in held_out[:_HELD_OUT_CROPS]]
+        self._held_out = [middle_of(photo, config.crop) for photo in held_out[:_HELD_OUT_CROPS]]
         self.sides = sides_of(config.crop)
         self.middle, self.readers, self.proxy = Middle(config.host), Readers(data / NETWORKS), shipped_proxy()
-        some = _as_pictures(RandomCrops(photos, batch=_CALIBRATED, crop=config.crop, seed=config.seed).at(0))
+        some = as_pictures(RandomCrops(photos, batch=_CALIBRATED, crop=config.crop, seed=config.seed).at(0))
         with torch.no_grad():
             self.spread = Spread.of([self.readers.read(one[None], config.crop) for one in some])
         codec_alone = self._measured(some)
@@ -114,7 +114,7 @@ class PreprocessLessons(Lessons[Shown]):
         """The bits that the network saves at equal loss, in percent, the mean over what networks lose; by quality, and by what it is. At the
         end how near the picture that is coded is to what it was, in dB of PSNR.
         """
-        net, plain = cast(Npp, model), _as_pictures(np.stack(self._held_out)).to(device)
+        net, plain = cast(Npp, model), as_pictures(np.stack(self._held_out)).to(device)
         self._base = self._base or self._measured(plain)
         changed: list[float] = []
 
@@ -127,10 +127,10 @@ class PreprocessLessons(Lessons[Shown]):
         qualities = [self._points[i] for i in _MEASURED_POINTS]
         other = measure(code, plain, self.readers.read, self.spread, qualities, self.sides)
         logs = saved(self._base, other)
-        by_quality = [f"q{q:.0f} {_percent(one)}" for q, one in zip(qualities, logs, strict=True)]
-        by_part = [f"{part} {_percent(logs[..., i])}" for i, part in enumerate(PARTS)]
+        by_quality = [f"q{q:.0f} {percent(one)}" for q, one in zip(qualities, logs, strict=True)]
+        by_part = [f"{part} {percent(logs[..., i])}" for i, part in enumerate(PARTS)]
         psnr_db = -10 * np.log10(np.mean(changed) + 1e-10)
-        return f"saves {_percent(logs)} ({', '.join(by_quality)}; {', '.join(by_part)}), {psnr_db:.1f} dB before the codec"
+        return f"saves {percent(logs)} ({', '.join(by_quality)}; {', '.join(by_part)}), {psnr_db:.1f} dB before the codec"
 
     def harm(self, x: Tensor, side: int) -> Tensor:
         """What an error harms, ``(n, tasks, crop, crop)``, as the proxy foresees it that reads crops ``side`` pixels large."""
@@ -179,7 +179,7 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
         lessons, device = self._lessons, device_of(model)
         assert lessons is not None
         levels = [level_of(quality) for quality in batch.qualities]
-        x = _as_pictures(batch.pixels).to(device)
+        x = as_pictures(batch.pixels).to(device)
         side, trade = lessons.sides[batch.side], lessons.curves.at(levels, batch.side)
         harm = lessons.harm(x, side)
         with self.mixed(device):
@@ -211,16 +211,18 @@ class PreprocessSubject(Subject[AroundConfig, Shown]):
         return AroundCard(**fields, part="preprocess", host=self.config.host, default=provenance.default, reads=GUIDING["proxy"])
 
 
-def _middle_of(photo: Pixels, side: int) -> Pixels:
+def middle_of(photo: Pixels, side: int) -> Pixels:
+    """``(side, side, 3)`` from the middle of a photograph."""
     top, left = ((n - side) // 2 for n in photo.shape[:2])
     return photo[top : top + side, left : left + side]
 
 
-def _as_pictures(pixels: Pixels) -> Tensor:
+def as_pictures(pixels: Pixels) -> Tensor:
     """``(n, 3, rows, columns)`` in 0..1 of ``(n, rows, columns, 3)`` in 0..255."""
     pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     return pictures.contiguous(memory_format=torch.channels_last)
 
 
-def _percent(logs: Values) -> str:
+def percent(logs: Values) -> str:
+    """What logarithms of rates over others come to, as what is saved."""
     return f"{100 * (1 - math.exp(float(logs.mean()))):.1f} %"

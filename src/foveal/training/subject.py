@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -48,10 +49,21 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """The tensors that ship, and what a card says of how they were made of the run's."""
+    """The tensors that ship, and what a card says of how they were made of the run's. extends: the weights that they are added to."""
 
     tensors: dict[str, Tensor]
     note: str = ""
+    extends: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Companion:
+    """Weights that a run made beside those that bear its name. config: sizes of the network. card: with what only such weights have."""
+
+    name: str
+    config: dict[str, int | float | str]
+    frozen: Frozen
+    card: Callable[[WeightsCard], WeightsCard]
 
 
 class Lessons(ABC, Generic[B]):
@@ -101,6 +113,10 @@ class Subject(ABC, Generic[C, B]):
     @abstractmethod
     def card(self, made: WeightsCard, provenance: Provenance) -> WeightsCard:
         """The card with what only such weights have."""
+
+    def companion(self, model: nn.Module, card: WeightsCard) -> Companion | None:
+        """What else ships of the model, beside the weights of ``card``."""
+        return None
 
     def mixed(self, device: torch.device) -> torch.autocast:
         """In which networks compute in bfloat16, where the recipe has it so."""

@@ -32,9 +32,11 @@ def _tensors(seed: int, side: int = 64) -> dict[str, Tensor]:
     return {"main": torch.randn(side, side, generator=numbers).half(), "steps": steps}
 
 
-def _written(folder: Path, name: str, tensors: dict[str, Tensor], base: str | None = None) -> WeightsCard:
-    made, data = weights.pack_weights(tensors, base)
-    card = replace(CARD, name=name, id=made, base=base)
+def _written(
+    folder: Path, name: str, tensors: dict[str, Tensor], base: str | None = None, extends: str | None = None
+) -> WeightsCard:
+    made, data = weights.pack_weights(tensors, base, extends)
+    card = replace(CARD, name=name, id=made, base=base, extends=extends)
     card.path.write_bytes(data)
     (folder / f"{name}.json").write_text(json.dumps(asdict(card)))
     return card
@@ -64,6 +66,33 @@ def test_a_base_of_other_sizes_or_that_is_missing_is_told(folder: Path) -> None:
     (folder / f"earlier{weights.SUFFIX}").unlink()
     with pytest.raises(UnknownWeightsError, match="install foveal again"):
         weights.load_weights(card)
+
+
+def test_weights_that_extend_others_hold_their_own_alone(folder: Path) -> None:
+    earlier, own = _tensors(0), {"more": torch.ones(3).half(), "steps": torch.zeros(2, dtype=torch.int8)}
+    base = _written(folder, "earlier", earlier)
+    card = _written(folder, "later", own, extends="earlier")
+    wanted = {"main": earlier["main"], **own}
+    assert _same(weights.load_weights(card), wanted)
+    assert _same(weights.read_tensors(card.path), wanted)
+    assert card.path.stat().st_size < 0.2 * base.path.stat().st_size
+    third = _written(folder, "third", {"last": torch.ones(1)}, extends="later")
+    assert _same(weights.load_weights(third), wanted | {"last": torch.ones(1)})
+
+
+def test_weights_whose_base_is_another_are_refused_by_name_and_have_another_id(folder: Path) -> None:
+    own = {"more": torch.ones(3).half()}
+    old = _written(folder, "earlier", _tensors(0))
+    card = _written(folder, "later", own, extends="earlier")
+    new = _written(folder, "earlier", _tensors(1))
+    for read in (lambda: weights.load_weights(card), lambda: weights.read_tensors(card.path)):
+        with pytest.raises(UnknownWeightsError, match=f"later extend earlier of id {old.id}, here it has {new.id}"):
+            read()
+    assert weights.pack_weights(own, extends="earlier")[0] != card.id
+    (folder / "earlier.json").unlink()
+    for act in (lambda: weights.load_weights(card), lambda: weights.pack_weights(own, extends="earlier")):
+        with pytest.raises(UnknownWeightsError, match="no weights 'earlier'"):
+            act()
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", lzma.compress(b"junk")[:20], lzma.compress(b"other")])

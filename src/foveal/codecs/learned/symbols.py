@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from foveal.codecs.base import BandInfo, CodecInfo, FileInfo
+from foveal.codecs.learned.weights import cards
 from foveal.container.format import Container, Head, Unit
 from foveal.container.reader import read_cut
 from foveal.container.sums import short
@@ -105,7 +106,7 @@ def describe_learned(info: CodecInfo, data: bytes, limits: Limits) -> FileInfo:
 
 def describe_container(codec: str, container: Container, size: int, parameter: str, importance_bytes: int = 0) -> FileInfo:
     """What a .fvl file says of itself; ``size`` is the file's, in bytes."""
-    head = container.head
+    head, weights = container.head, container.head.weights.hex()
     return FileInfo(
         codec,
         size,
@@ -116,7 +117,8 @@ def describe_container(codec: str, container: Container, size: int, parameter: s
         bit_depth=head.depth,
         parameter=parameter,
         format_version=1,
-        weights=head.weights.hex(),
+        weights=weights,
+        preset=next((card.preset for card in cards() if (card.codec, card.id) == (codec, weights)), None),
         icc_bytes=len(container.icc or b""),
         exif_bytes=len(container.exif or b""),
         bands=_bands(container),

@@ -1,4 +1,7 @@
-"""Weights on disk: a safetensors file under xz and a card of the same name, found by the id that files carry."""
+"""Weights on disk: a safetensors file under xz and a card of the same name, found by the id that files carry.
+
+Cards are read without torch; it is imported where tensors are.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,22 @@ import functools
 import hashlib
 import json
 import lzma
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
-from torch import Tensor
 
 from foveal.errors import UnknownWeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FOLDER = Path(__file__).parents[2] / "weights"
 ID_BYTES = 4
 SUFFIX = ".safetensors.xz"
+_EXTENDS: Final = "extends"
+"""The tensor that holds the id of what these weights extend, so that their own id depends on it."""
 _FILTERS: Final[list[dict[str, Any]]] = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 1, "pb": 1}]
 """Bytes at odd places apart from those at even ones: of a float16 one is sign and exponent, the other nearly noise."""
 
@@ -31,6 +36,7 @@ class WeightsCard:
     id: the first four bytes of the SHA-256 of the safetensors file, in hexadecimal. config: the network's sizes.
     recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
     base: the weights, of the same sizes, that the bytes of the file are the difference to, each modulo 256; None for a file that stands alone.
+    extends: the weights whose tensors these are added to, and stand in the place of where names are the same; None for those that are whole.
     """
 
     name: str
@@ -45,6 +51,7 @@ class WeightsCard:
     figures: str
     licence: str
     base: str | None = None
+    extends: str | None = None
 
     @property
     def path(self) -> Path:
@@ -101,10 +108,10 @@ def card_of(codec: str, weights_id: bytes) -> Card:
 
 
 def load_weights(card: WeightsCard) -> dict[str, Tensor]:
-    """Loads a card's tensors, after checking that the file is the one that the card speaks of.
+    """Loads a card's tensors, with those that they extend, after checking that the files are those that the cards speak of.
 
     Raises:
-        UnknownWeightsError: the file is missing or has another hash.
+        UnknownWeightsError: a file is missing or has another hash, or what the weights extend is not what it was.
     """
     try:
         data = _unpacked(card.path, card.base)
@@ -112,28 +119,72 @@ def load_weights(card: WeightsCard) -> dict[str, Tensor]:
         raise UnknownWeightsError(f"cannot read the weights {card.path}: {error}; install foveal again") from error
     if (found := weights_id(data)) != card.id:
         raise UnknownWeightsError(f"{card.path} has id {found}, its card says {card.id}; install foveal again")
-    return load_safetensors(data)
+    tensors = _loaded(data)
+    return tensors if card.extends is None else _extended(card.name, tensors, card.extends)
 
 
-def pack_weights(tensors: dict[str, Tensor], base: str | None = None) -> tuple[str, bytes]:
-    """The id of tensors, and the bytes of their file: safetensors under xz, which takes off a fifth.
-
-    base: the name of weights of the same sizes, in ``FOLDER``, to store the difference to.
+def named_card(name: str) -> WeightsCard:
+    """What the card of that name, of a codec or of anything else, says of its weights.
 
     Raises:
-        ValueError: they are of other sizes.
+        UnknownWeightsError: there is none.
     """
+    try:
+        values = json.loads((FOLDER / f"{name}.json").read_text())
+        return WeightsCard(**{f.name: values[f.name] for f in fields(WeightsCard) if f.name in values})
+    except (OSError, TypeError, ValueError) as error:
+        raise UnknownWeightsError(f"no weights {name!r} with their card in {FOLDER}: {error}; install foveal again") from error
+
+
+def _extended(name: str, own: dict[str, Tensor], extends: str) -> dict[str, Tensor]:
+    """The tensors of the weights ``extends``, and over them one's own.
+
+    Raises:
+        UnknownWeightsError: they are not those that ``own`` was made for.
+    """
+    card, wanted = named_card(extends), own[_EXTENDS].numpy().tobytes().hex()
+    if card.id != wanted:
+        raise UnknownWeightsError(
+            f"the weights {name} extend {extends} of id {wanted}, here it has {card.id}; install foveal again"
+        )
+    return load_weights(card) | {key: tensor for key, tensor in own.items() if key != _EXTENDS}
+
+
+def pack_weights(tensors: dict[str, Tensor], base: str | None = None, extends: str | None = None) -> tuple[str, bytes]:
+    """The id of tensors, and the bytes of their file: safetensors under xz, which takes off a fifth.
+
+    base: the name of weights of the same sizes, in ``FOLDER``, to store the difference to. extends: of those, also there, that the tensors
+    are added to when they are loaded.
+
+    Raises:
+        ValueError: they are of other sizes. UnknownWeightsError: there are no such weights to extend.
+    """
+    import torch
+    from safetensors.torch import save as save_safetensors
+
+    if extends is not None:
+        tensors = tensors | {_EXTENDS: torch.tensor(list(bytes.fromhex(named_card(extends).id)), dtype=torch.uint8)}
     data = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     stored = data if base is None else _moved(data, base, -1)
     return weights_id(data), lzma.compress(stored, lzma.FORMAT_XZ, filters=_FILTERS)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name of a safetensors file, under xz if its name ends in ``.xz``; raises what the libraries raise."""
+    """Tensors by name of a safetensors file, under xz if its name ends in ``.xz``, with those that they extend; raises what the libraries
+    raise, and as ``load_weights`` of what is extended.
+    """
     if path.suffix != ".xz":
-        return load_safetensors(path.read_bytes())
+        return _loaded(path.read_bytes())
     beside = path.with_name(path.name.removesuffix(SUFFIX) + ".json")
-    return load_safetensors(_unpacked(path, json.loads(beside.read_text()).get("base") if beside.exists() else None))
+    card: dict[str, Any] = json.loads(beside.read_text()) if beside.exists() else {}
+    tensors, extends = _loaded(_unpacked(path, card.get("base"))), card.get("extends")
+    return tensors if extends is None else _extended(beside.stem, tensors, extends)
+
+
+def _loaded(data: bytes) -> dict[str, Tensor]:
+    from safetensors.torch import load as load_safetensors
+
+    return load_safetensors(data)
 
 
 def _unpacked(path: Path, base: str | None) -> bytes:

@@ -8,38 +8,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, final
+from collections.abc import Sequence
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foveal.codecs.base import Codec, DecodeSettings, EncodeSettings, FileInfo, Prepared
-from foveal.codecs.learned.frequency.bands import Latent, SymbolDecoder, SymbolEncoder, hats_at, walk_band
-from foveal.codecs.learned.frequency.networks import FrequencyNetworks, load_networks
+from foveal.codecs.learned.frequency.bands import SymbolEncoder, hats_at, walk_band
+from foveal.codecs.learned.frequency.networks import load_networks
 from foveal.codecs.learned.frequency.plan import Plan, area_of, make_plan, read_plan, wanted_units
-from foveal.codecs.learned.frequency.tiling import Rect, analyse, padded, synthesise, tile_side
+from foveal.codecs.learned.frequency.reading import decode_tiles, for_each
+from foveal.codecs.learned.frequency.tiling import ADAPTED_MARGIN, MARGIN, Rect, analyse, padded, synthesise, tile_side
 from foveal.codecs.learned.frequency.transforms import BANDS, STRIDES
 from foveal.codecs.learned.gains import octave_in_quality
 from foveal.codecs.learned.held_map import hold_map
 from foveal.codecs.learned.quality_levels import level_of
 from foveal.codecs.learned.quality_map import CELL, guide_steps, write_map
 from foveal.codecs.learned.runtime import inference
-from foveal.codecs.learned.symbols import check_symbols, describe_learned, quality_parameter, symbols_crc, write_quality
+from foveal.codecs.learned.symbols import describe_learned, quality_parameter, symbols_crc, write_quality
 from foveal.codecs.learned.weights import card_of, default_card
 from foveal.container.alpha import read_alpha, write_alpha
 from foveal.container.format import Container, Head, Tiling, Unit
 from foveal.container.reader import read_container
 from foveal.container.writer import write_container
-from foveal.entropy.coder import BitCounter, SymbolReader, SymbolSink, SymbolWriter
+from foveal.entropy.coder import BitCounter, SymbolSink, SymbolWriter
 from foveal.entropy.fixed_point import Integers
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
-from foveal.threads import available_cores, thread_limit
-
-_Result = TypeVar("_Result")
 
 
 @final
@@ -57,7 +54,8 @@ class FrequencyPrepared(Prepared):
             for latent, stride in zip(networks.config.latents, STRIDES, strict=True)
         ]
         with inference(settings.threads):
-            analyse(networks.analysis, self._pixels, bounds, self._latents)
+            margin = ADAPTED_MARGIN if networks.config.adapters else MARGIN
+            analyse(networks.analysis, self._pixels, bounds, self._latents, margin)
         for y, exponents in zip(self._latents, networks.exponents, strict=True):
             y *= np.exp2(-exponents.astype(np.float32))
         octave = octave_in_quality(networks.config.coarse_lambda, networks.config.fine_lambda)
@@ -91,7 +89,7 @@ class FrequencyPrepared(Prepared):
                 for band, (crc, writer) in enumerate(zip(crcs, writers, strict=True))
             ]
 
-        units = [unit for tile in _for_each(range(len(plan.tiles)), code, self._settings.threads) for unit in tile]
+        units = [unit for tile in for_each(range(len(plan.tiles)), code, self._settings.threads) for unit in tile]
         return self._file(parameter, steps, sorted(units, key=lambda unit: unit.number))
 
     def size(self, quality: float) -> int:
@@ -115,7 +113,7 @@ class FrequencyPrepared(Prepared):
             return sum(counter.size_bytes for counter in counters)
 
         empty = [Unit(number, 0, b"") for number in range(BANDS * len(plan.tiles))]
-        payloads = _for_each(range(len(plan.tiles)), count, self._settings.threads)
+        payloads = for_each(range(len(plan.tiles)), count, self._settings.threads)
         return len(self._file(parameter, steps, empty)) + sum(payloads)
 
     def _parameter(self, quality: float) -> int:
@@ -168,7 +166,7 @@ class FrequencyCodec(Codec):
         alpha = None if container.alpha is None else read_alpha(container.alpha, head.width, head.height)
         if alpha is not None:
             alpha = np.ascontiguousarray(alpha[area.top : area.bottom, area.left : area.right])
-        held, latents = _decode_tiles(networks, plan, area, container, settings.threads)
+        held, latents = decode_tiles(networks, plan, area, container, settings.threads)
         samples = np.empty((area.height, area.width, 1 if head.gray else 3), np.uint8)
         with inference(settings.threads):
             for block, x in synthesise(networks.synthesis, latents, held, plan.float_hats, area, plan.bounds):
@@ -184,44 +182,3 @@ class FrequencyCodec(Codec):
         self, data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, settings: DecodeSettings = DecodeSettings()
     ) -> int:
         return read_container(data, limits, wanted=wanted_units(self.info, settings), partial=settings.allow_partial).read_bytes
-
-
-def _decode_tiles(
-    networks: FrequencyNetworks, plan: Plan, area: Rect, container: Container, threads: int | None
-) -> tuple[Rect, list[Latent]]:
-    """The latents of all tiles that the area needs, and the rectangle that they fill."""
-    needed = plan.needed(area)
-    some = [plan.tiles[number] for number in needed]
-    held = Rect(min(t.left for t in some), min(t.top for t in some), max(t.right for t in some), max(t.bottom for t in some))
-    latents = [
-        np.empty((held.height // stride, held.width // stride, latent), np.float32)
-        for latent, stride in zip(networks.config.latents, STRIDES, strict=True)
-    ]
-    units = {unit.number: unit for unit in container.units}
-
-    def decode(number: int) -> None:
-        tile, below = plan.tiles[number], None
-        for band in range(BANDS):
-            rows, columns = tile.part_of(held, STRIDES[band])
-            unit = units.get(band * len(plan.tiles) + number)
-            decoder = None if unit is None else SymbolDecoder(networks, SymbolReader(unit.payload))
-            size = (rows.stop - rows.start, columns.stop - columns.start)
-            walked = walk_band(networks, band, hats_at(plan.hats_of(tile), band), size, below, decoder)
-            latents[band][rows, columns], below = walked.latent, walked.lifted
-            if unit is not None and decoder is not None:
-                check_symbols(np.concatenate(decoder.symbols), unit)
-                decoder.finish()
-
-    _for_each(needed, decode, threads)
-    return held, latents
-
-
-def _for_each(items: Sequence[int], work: Callable[[int], _Result], threads: int | None) -> list[_Result]:
-    """``work`` of every item; several tiles at a time, each with one thread of its own."""
-    if len(items) == 1:
-        with thread_limit(threads):
-            return [work(items[0])]
-    # Each worker takes its one thread itself, whatever other callers do meanwhile.
-    pool = ThreadPoolExecutor(threads or available_cores(), initializer=torch.set_num_threads, initargs=(1,))
-    with thread_limit(1), pool:
-        return list(pool.map(work, items))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -94,14 +94,29 @@ class FrequencyModel(nn.Module):
 
         ``quality``: ``(batch,)``, or ``(batch, 1, H / 32, W / 32)`` for one that changes inside the picture.
         """
-        weights = float_hats(quality)
-        coded = self._code(x, weights, bands)
-        bits = torch.stack([band.bits for band in coded]).sum(0)
-        return bits, self.synthesis([band.latent for band in coded], weights)
+        bits, picture, _ = self.with_latents(x, quality, bands)
+        return bits, picture
 
     def expected(self, x: Tensor, quality: Tensor) -> list[Expected]:
         """All symbols, and the scales that were predicted for them (for ``scale_tables``)."""
         return [band.expected for band in self._code(x, float_hats(quality), BANDS) if band.expected is not None]
+
+    def latents(self, x: Tensor, quality: Tensor, bands: int = BANDS) -> list[Tensor]:
+        """The decoded latents of the first ``bands`` bands, each channel divided by the power of two near its spread."""
+        return self._scaled(self._code(x, float_hats(quality), bands)[:bands])
+
+    def with_latents(self, x: Tensor, quality: Tensor, bands: int = BANDS) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As ``forward``, and what ``latents`` gives, of one pass; gradients go through rounding."""
+        weights = float_hats(quality)
+        coded = self._code(x, weights, bands)
+        bits = torch.stack([band.bits for band in coded]).sum(0)
+        return bits, self.synthesis([band.latent for band in coded], weights), self._scaled(coded[:bands])
+
+    def _scaled(self, coded: list[CodedBand]) -> list[Tensor]:
+        return [
+            band.latent * torch.exp2(-cast(Quantiser, quantiser).exponent)[:, None, None]
+            for band, quantiser in zip(coded, self.quantisers, strict=False)
+        ]
 
     def _code(self, x: Tensor, weights: Tensor, bands: int) -> list[CodedBand]:
         y = self.analysis(x)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.codecs.learned.exact import frozen_layers, settle_layers, thawed_layers
+from foveal.codecs.learned.frequency.adapters import ADAPTER
 from foveal.codecs.learned.frequency.model import FrequencyModel, Quantiser
 from foveal.codecs.learned.frequency.prior import BandPrior, band_priors
 from foveal.codecs.learned.frequency.steps import BandSteps
@@ -57,6 +58,11 @@ def freeze(model: FrequencyModel) -> dict[str, Tensor]:
         tensors[f"quantisers.{band}.log_step"] = log_step.to(torch.int32)
         tensors[f"quantisers.{band}.exponent"] = exponent.to(torch.int8)
     return tensors | {"tables.cdf": torch.from_numpy(logistic_cdf().astype(np.int32))}
+
+
+def adapters_of(model: FrequencyModel) -> dict[str, Tensor]:
+    """The tensors that ship of a model of which the adapters alone have learned, in float16; they extend the weights that it adapts."""
+    return {name: t.half() for name, t in model.state_dict().items() if ADAPTER in name}
 
 
 def _transforms(weights: dict[str, Tensor]) -> dict[str, Tensor]:

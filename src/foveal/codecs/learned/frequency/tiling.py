@@ -24,7 +24,11 @@ LARGEST_UNTILED = 2048
 _BLOCK = 1024
 _WHOLE = 1 << 22
 MARGIN = 2 * GRID
-"""Pixels around a block: the synthesis reaches 72 to its windows, these 128, and what a window sees 32 beyond; the analysis 208."""
+"""Pixels around a block: the synthesis reaches 72 to its windows, these 128, and what a window sees 32 beyond, or 64 with adapters, whose
+windows of 64 pixels lie within the others; the analysis 208."""
+ADAPTED_MARGIN = 3 * GRID
+"""For an analysis with adapters: it reaches 24 to their windows at 1/8, then 64 for the blocks at 1/16, at 1/32, their adapter, the blocks at
+1/64 and the place beyond that their mean up the pyramid takes."""
 
 Latent = npt.NDArray[np.float32]
 
@@ -98,10 +102,16 @@ def blocks(area: Rect) -> Iterator[Rect]:
             yield Rect(max(x, area.left), max(y, area.top), min(x + _BLOCK, area.right), min(y + _BLOCK, area.bottom))
 
 
-def analyse(net: Callable[[Tensor], list[Tensor]], pixels: Callable[[Rect], Tensor], bounds: Rect, latents: list[Latent]) -> None:
+def analyse(
+    net: Callable[[Tensor], list[Tensor]],
+    pixels: Callable[[Rect], Tensor],
+    bounds: Rect,
+    latents: list[Latent],
+    margin: int = MARGIN,
+) -> None:
     """Fills ``latents`` ``(h, w, latent)`` of the whole padded picture; ``pixels`` gives ``(1, 3, h, w)`` of a part of it."""
     for block in blocks(bounds):
-        around = block.around(MARGIN, bounds)
+        around = block.around(margin, bounds)
         for out, stride, y in zip(latents, STRIDES, net(pixels(around)), strict=True):
             rows, columns = block.part_of(around, stride)
             at_rows, at_columns = block.part_of(bounds, stride)

@@ -16,7 +16,8 @@ bilinear ``u``, one latent for each band, fusion by non-local attention. Ours, f
 bands at 1/64, 1/32 and 1/16, sampling by windows of 16x16 pixels at once, a 1x1 convolution ``A`` that matches channels, blocks
 of depthwise and 1x1 convolutions (the design of DCVC-RT's image model, Jia et al., CVPR 2025) on the channels that matter
 most, a linear path past them for the rest, attention in windows of 128 pixels whose keys are all bands, and features
-scaled by quality. ``start`` makes all of it an orthonormal lapped transform before training begins.
+scaled by quality. ``start`` makes all of it an orthonormal lapped transform before training begins. ``adapters``, where a
+configuration has them, stand behind the analysis' blocks and before those of the synthesis.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foveal.codecs.learned.frequency.adapters import adapter
 from foveal.codecs.learned.quality_levels import NODES
 from foveal.errors import RecipeError
 
@@ -43,6 +45,7 @@ class FrequencyConfig:
 
     fine, middle, coarse: channels of the blocks at 1/8, at 1/16, and at 1/32 and 1/64. latent_0 to latent_2: channels of
     the bands. prior_coarse, prior_fine: channels of the entropy networks at 1/64 and 1/32, and at 1/16.
+    adapters: channels inside the adapters, 0 for none.
     """
 
     fine: int = 128
@@ -59,8 +62,11 @@ class FrequencyConfig:
     prior_fine: int = 192
     coarse_lambda: float = 0.0002
     fine_lambda: float = 0.3
+    adapters: int = 0
 
     def __post_init__(self) -> None:
+        if self.adapters < 0:
+            raise RecipeError(f"adapters = {self.adapters}; 0, for none, or more channels are needed")
         if any(latent % 4 for latent in self.latents) or self.middle % 32:
             raise RecipeError(f"latents {self.latents} and middle {self.middle}; multiples of 4, and of 32, are needed")
 
@@ -178,13 +184,16 @@ class Analysis(nn.Module):
         self.subtract_2 = nn.Conv2d(coarse, middle, 1)
         self.past = nn.Conv2d(4 * SAMPLED, config.latent_2, 1)
         self.heads = nn.ModuleList([nn.Conv2d(c, m, 1) for c, m in zip((coarse, coarse, middle), config.latents, strict=True)])
+        self.adapter_8 = adapter(fine, config.adapters, 8)
+        self.adapter_16 = adapter(middle, config.adapters, 16)
+        self.adapter_32 = adapter(coarse, config.adapters, 32)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         sampled = self.sample(lapped_pieces(x))
-        f = torch.cat([self.fine(sampled[:, : self.narrow]), sampled[:, self.narrow :]], 1)
+        f = torch.cat([self.adapter_8(self.fine(sampled[:, : self.narrow])), sampled[:, self.narrow :]], 1)
         f = functional.pixel_unshuffle(f, 2)
-        f_2 = self.middle(self.to_middle(f))
-        f_1 = self.at_32(self.to_32(functional.pixel_unshuffle(f_2, 2)))
+        f_2 = self.adapter_16(self.middle(self.to_middle(f)))
+        f_1 = self.adapter_32(self.at_32(self.to_32(functional.pixel_unshuffle(f_2, 2))))
         f_0 = self.at_64(self.to_64(functional.pixel_unshuffle(f_1, 2)))
         i_1 = f_1 - self.subtract_1(_up(f_0))
         i_2 = f_2 - self.subtract_2(_up(f_1))
@@ -231,15 +240,18 @@ class Synthesis(nn.Module):
         self.restore = nn.ConvTranspose2d(SAMPLED, SAMPLED, 2)
         self.mirror: Tensor
         self.register_buffer("mirror", torch.ones(2, SAMPLED))
+        self.adapter_16 = adapter(middle, config.adapters, 16)
+        self.adapter_8 = adapter(fine, config.adapters, 8)
 
     def forward(self, latents: list[Tensor], hats: Tensor) -> Tensor:
         h_0, low, high = (net(y) for net, y in zip(self.enter, latents, strict=True))
         h_1 = self.at_32(low + functional.pixel_shuffle(self.from_64(h_0), 2))
         h_2 = high + functional.pixel_shuffle(self.from_32(h_1), 2)
-        h_2 = self.middle(self.attention(self.scale_middle(h_2, hats), h_1, h_0))
+        # The adapter is before the attention, and so what a place depends on stays within the margin of blocks.
+        h_2 = self.middle(self.attention(self.adapter_16(self.scale_middle(h_2, hats)), h_1, h_0))
         h = functional.pixel_shuffle(self.from_middle(h_2) + self.past(latents[2]), 2)
         h = self.scale_fine(h, hats)
-        h = torch.cat([self.fine(h[:, : self.narrow]), h[:, self.narrow :]], 1)
+        h = torch.cat([self.fine(self.adapter_8(h[:, : self.narrow])), h[:, self.narrow :]], 1)
         # A mirrored picture has the same features beyond its edges, but for signs.
         vertical, horizontal = self.mirror[:, :, None, None]
         h = torch.cat([h[:, :, :1] * vertical, h, h[:, :, -1:] * vertical], 2)

@@ -1,0 +1,155 @@
+"""Networks that read the latents of ``frequency``: one trunk for all tasks, and a head for each.
+
+Reference: ours. That tasks read an autoencoder's latent in place of its picture is of Torfason et al., "Towards image
+understanding from deep compression without decoding", ICLR 2018; the bands, any number of which may be missing, are of this codec.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from foveal.errors import NetworkError, RecipeError
+from foveal.tasks.camvid_segment.network import SegmenterConfig, SegmenterTail
+from foveal.tasks.latent.cuts import cut_of
+from foveal.tasks.latent.feature_head import FeatureHead
+from foveal.tasks.latent.trunk import Trunk
+from foveal.tasks.residual import Block, Normed
+
+FED: Final = ("mobilenet_v2_imagenet", "yolox_nano_coco")
+"""The networks that heads feed; these are the heads' names too."""
+_THINGS: Final = 128
+"""Channels of the head of things at 1/16; at 1/32 twice as many."""
+_RARE: Final = -4.0
+"""Logits of things before anything is learned."""
+
+
+@dataclass(frozen=True)
+class LatentConfig:
+    """Channels of the bands that are read and of the trunk (``trunk``), which are the codec's, its blocks, and heads.
+
+    spectrum: channels at 1/8 that heads read. segment: classes of the head that tells the class of each pixel, 0 for none. things: classes
+    of the head that tells which things a picture shows, 0 for none. mobilenet_v2_imagenet, yolox_nano_coco: at which of its cuts
+    (``cuts``, from 1) a head feeds the network, 0 for none; adapter, adapter_blocks: channels and residual blocks of such heads.
+    """
+
+    latent_0: int = 64
+    latent_1: int = 112
+    latent_2: int = 320
+    coarse: int = 128
+    middle: int = 256
+    blocks: int = 1
+    spectrum: int = 96
+    segment: int = 11
+    dropout: float = 0.1
+    things: int = 0
+    adapter: int = 128
+    adapter_blocks: int = 2
+    mobilenet_v2_imagenet: int = 0
+    yolox_nano_coco: int = 0
+
+    def __post_init__(self) -> None:
+        channels, counts = (
+            (self.coarse, self.middle, self.spectrum, self.adapter),
+            (self.blocks, self.segment, self.things, self.adapter_blocks),
+        )
+        if min(channels) < 1 or min(counts) < 0 or not 0 <= self.dropout < 1:
+            raise RecipeError(
+                f"{self}; channels of 1 or more, blocks and classes of 0 or more and a dropout from 0 to below 1 are needed"
+            )
+        for network in FED:
+            if number := getattr(self, network):
+                try:
+                    cut_of(network, number)
+                except NetworkError as error:
+                    raise RecipeError(str(error)) from error
+
+
+@final
+class SegmentHead(SegmenterTail):
+    """Logits ``(batch, classes, 4 h, 4 w)``, half of the picture a side, of features ``(batch, spectrum, h, w)``.
+
+    It makes what the segmenter of pictures has at 1/4 and 1/8, and goes on as that does, from its weights.
+    """
+
+    def __init__(self, config: LatentConfig, *, folded: bool) -> None:
+        super().__init__(replace(SegmenterConfig(), coarse_blocks=2, classes=config.segment, dropout=config.dropout), folded=True)
+        c = self.config
+        self.enter = Normed(config.spectrum, c.middle, folded=folded)
+        self.blocks = nn.Sequential(*(Block(c.middle, folded=folded) for _ in range(2)))
+        self.to_middle = nn.Conv2d(c.middle, c.middle, 1)
+        self.to_fine = nn.Conv2d(c.middle, 4 * c.fine, 1)
+        self.past = nn.Conv2d(config.spectrum, 4 * c.fine, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits(*self.features(x))
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the tail reads, at 1/4 and 1/8."""
+        h = self.blocks(functional.relu(self.enter(x)))
+        return functional.relu(functional.pixel_shuffle(self.to_fine(h) + self.past(x), 2)), functional.relu(self.to_middle(h))
+
+
+@final
+class ThingsHead(nn.Module):
+    """Logits ``(batch, classes)`` of what is to be seen in pictures of features ``(batch, spectrum, h, w)``, by way of 1/16 and 1/32: of
+    their mean and their maximum there.
+    """
+
+    def __init__(self, config: LatentConfig, *, folded: bool) -> None:
+        super().__init__()
+        widths = config.spectrum, _THINGS, 2 * _THINGS
+        self.down = nn.ModuleList(Normed(into, out, stride=2, folded=folded) for into, out in itertools.pairwise(widths))
+        self.blocks = nn.ModuleList(Block(width, folded=folded) for width in widths[1:])
+        self.dropout = nn.Dropout(config.dropout)
+        self.leave = nn.Linear(4 * _THINGS, config.things)
+        nn.init.constant_(self.leave.bias, _RARE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for down, block in zip(self.down, self.blocks, strict=True):
+            x = block(functional.relu(down(x)))
+        return self.leave(self.dropout(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
+
+
+@final
+class LatentNetwork(nn.Module):
+    """The trunk and its heads.
+
+    folded: batch norm is part of the convolutions, as in weights that ship.
+    """
+
+    def __init__(self, config: LatentConfig, *, folded: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        c = config
+        self.trunk = Trunk(
+            (c.latent_0, c.latent_1, c.latent_2), coarse=c.coarse, middle=c.middle, spectrum=c.spectrum, blocks=c.blocks
+        )
+        self.segment = SegmentHead(config, folded=folded) if config.segment else None
+        self.things = ThingsHead(config, folded=folded) if config.things else None
+        self.mobilenet_v2_imagenet = self._feeding("mobilenet_v2_imagenet", folded)
+        self.yolox_nano_coco = self._feeding("yolox_nano_coco", folded)
+
+    def _feeding(self, network: str, folded: bool) -> FeatureHead | None:
+        c, number = self.config, getattr(self.config, network)
+        if not number:
+            return None
+        return FeatureHead(c.spectrum, cut_of(network, number), channels=c.adapter, blocks=c.adapter_blocks, folded=folded)
+
+    def feature_head(self, network: str) -> FeatureHead:
+        """The head that feeds a network. Raises NetworkError: there is none."""
+        head = cast("FeatureHead | None", getattr(self, network)) if network in FED else None
+        if head is None:
+            having = ", ".join(name for name in FED if getattr(self, name) is not None) or "none"
+            raise NetworkError(f"these weights have no head that feeds {network!r}; they feed {having}")
+        return head
+
+    def forward(self, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """The features that all heads read."""
+        return self.trunk(bands, quality)

@@ -1,0 +1,186 @@
+"""A codec and the networks that read its latents as what is trained together: rate, distortion and tasks in one loss.
+
+Batches of photographs, for rate and distortion alone, and of pictures of the tasks, for all three, come by turns.
+Reference: a codec alone, then what analyses its representation on the frozen codec, then both, are the stages of Zhang et al., "Machine
+perception-driven image compression: a layered generative approach", IEEE TCSVT 2025 (arXiv 2304.06896). Ours: one stream for people
+and machines, the turns, and all rates at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foveal.codecs.learned.frequency.model import FrequencyModel
+from foveal.codecs.learned.frequency.networks import thaw
+from foveal.codecs.learned.frequency.transforms import BANDS, FrequencyConfig
+from foveal.codecs.learned.frequency.twin import frequency_card
+from foveal.codecs.learned.quality_levels import float_hats
+from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
+from foveal.declared import build
+from foveal.errors import RecipeError
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.weights import LatentCard
+from foveal.tasks.residual import fold, unfold
+from foveal.training.codec_subject import CodecSubject, PhotoLessons
+from foveal.training.config import JointTraining
+from foveal.training.curriculum import curriculum_of
+from foveal.training.data import Pixels
+from foveal.training.latent_teaching import Curriculum, Lesson
+from foveal.training.losses import rate_distortion
+from foveal.training.subject import Companion, Frozen, Lessons, Loss, Provenance, Subject, device_of
+
+PRESET: Final = "joint"
+_CODEC, _HEADS = "codec.", "heads."
+_SKEW: Final = 1.3  # as heads learn on a frozen codec: coarse qualities a little more often
+_MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 1), (40.0, 3))
+"""Qualities and bands that the tasks are measured at."""
+
+
+@final
+class JointModel(nn.Module):
+    """A codec and the networks that read its latents.
+
+    Of pixels ``(batch, 3, H, W)``, sides multiples of 64, and qualities as ``FrequencyModel`` takes them: bits ``(batch,)``, the picture of
+    the first ``bands`` bands, and the features that heads read of them, if asked for. The codec computes in float32.
+    """
+
+    def __init__(self, codec: FrequencyModel, heads: LatentNetwork) -> None:
+        super().__init__()
+        self.codec, self.heads = codec, heads
+
+    @property
+    def config(self) -> FrequencyConfig:
+        """The sizes of the codec, whose weights bear the run's name."""
+        return self.codec.config
+
+    def forward(self, x: Tensor, quality: Tensor, bands: int = BANDS, read: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        with torch.autocast(x.device.type, enabled=False):
+            bits, picture, latents = self.codec.with_latents(x, quality, bands)
+        return bits, picture, self.read(latents, quality) if read else None
+
+    def read(self, latents: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """The features of latents."""
+        return self.heads([band.contiguous(memory_format=torch.channels_last) for band in latents], float_hats(quality))
+
+
+@final
+class JointLessons(Lessons[Pixels | Lesson]):
+    """Batches of photographs, and of the teachings by turns between them."""
+
+    def __init__(self, photos: PhotoLessons, curriculum: Curriculum) -> None:
+        self._photos, self._curriculum = photos, curriculum
+        self.summary = f"{photos.summary}; {curriculum.summary}"
+
+    def batch(self, step: int) -> Pixels | Lesson:
+        number, turn = divmod(step, 2)
+        return self._curriculum.lesson(number) if turn else self._photos.batch(number)
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, device: torch.device) -> str:
+        """Rate and PSNR of the photographs; what the heads score at some qualities, of some bands."""
+        joint = cast(JointModel, model)
+
+        def told(quality: float, bands: int) -> str:
+            def features(x: Tensor) -> Tensor:
+                asked = torch.full((len(x),), quality, device=x.device)
+                return joint.read(joint.codec.latents(x, asked, bands), asked)
+
+            scores = self._curriculum.measure(joint.heads, features, device)
+            return f"quality {quality:.0f}, {bands} band{'s' * (bands > 1)}: {scores}"
+
+        return "; ".join([self._photos.measure(joint.codec, device), *(told(*asked) for asked in _MEASURED)])
+
+
+@final
+class JointSubject(Subject[JointTraining, Pixels | Lesson]):
+    """Weights of ``frequency`` and a trunk with its heads, which a run begins with by ``--from``."""
+
+    def __init__(self, config: JointTraining) -> None:
+        if config.crop_rows % 64 or config.crop_columns % 64 or config.crop % 64 or config.mu < 0:
+            sides = f"{config.crop_rows}x{config.crop_columns} and {config.crop}"
+            raise RecipeError(f"crops of {sides} pixels and mu = {config.mu:g}; multiples of 64, and 0 or more, are needed")
+        self.name, self.config = config.trains, config
+        self._sizes = build(LatentConfig, config.model, "[model]")
+        self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
+        self._curriculum, self._begun = Curriculum([]), frozenset[str]()
+
+    def build(self) -> JointModel:
+        """The codec of the weights that the recipe names, and networks that begin with its synthesis, and random heads."""
+        sizes: dict[str, Any] = self._card.config
+        codec = FrequencyModel(FrequencyConfig(**sizes))
+        codec.load_state_dict(self._shipped())
+        heads = LatentNetwork(self._sizes)
+        heads.trunk.begin_as(codec)
+        self._begun = self._curriculum.begin(heads)
+        return JointModel(codec, heads)
+
+    def read(self, data: Path, seed: int) -> JointLessons:
+        self._curriculum = curriculum_of(self._sizes, data, self.config, seed)
+        return JointLessons(PhotoLessons(data, self.config.of_codec, seed), self._curriculum)
+
+    def loss(self, shared: nn.Module, model: nn.Module, batch: Pixels | Lesson, step: int) -> Loss:
+        if isinstance(batch, Lesson):
+            return self._of_task(shared, cast(JointModel, model), batch, step)
+
+        def codec_alone(x: Tensor, quality: Tensor, bands: int) -> tuple[Tensor, Tensor]:
+            return shared(x, quality, bands)[:2]
+
+        return Loss(self._codec.loss(cast(nn.Module, codec_alone), cast(JointModel, model).codec, batch, step).value, told=False)
+
+    def _of_task(self, shared: nn.Module, model: JointModel, lesson: Lesson, step: int) -> Loss:
+        config, device = self.config, device_of(model)
+        x = torch.from_numpy(lesson.pictures).to(device).permute(0, 3, 1, 2).float() / 255
+        x = x.contiguous(memory_format=torch.channels_last)
+        chance = np.random.default_rng((config.seed, step))
+        skewed = torch.from_numpy(chance.random(len(x)) ** _SKEW).to(device, torch.float32)
+        quality = config.coarsest + (config.finest - config.coarsest) * skewed
+        drawn = chance.random()
+        bands = 1 if drawn < config.one_band else 2 if drawn < config.one_band + config.two_bands else BANDS
+        with self.mixed(device):
+            bits, picture, features = shared(x, quality, bands, True)
+        seen = rate_distortion(x, picture, bits.float(), quality, model.config, config.of_codec).loss
+        task = self._curriculum.loss(model.heads, features, x, lesson, step, self.mixed(device))
+        return Loss(seen + config.mu * task, told=bands == BANDS)
+
+    def rate_factor(self, model: nn.Module, parameter: str) -> float:
+        """What is trained already learns slower: the codec by its parts, and what begins as a part of a trained network."""
+        if not parameter.startswith(_CODEC):
+            own = parameter.removeprefix(_HEADS)
+            return self.config.begun_rate_factor if own.startswith("trunk.") or own in self._begun else 1.0
+        own = self._codec.rate_factor(cast(JointModel, model).codec, parameter.removeprefix(_CODEC))
+        return self.config.codec_rate_factor * own
+
+    def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of networks that read latents, as they ship or of a run, beside the codec of the recipe; or all of a run of this kind."""
+        if any(name.startswith(_CODEC) for name in tensors):
+            return tensors
+        heads = unfold(tensors, LatentNetwork(self._sizes))
+        return {_CODEC + name: t for name, t in self._shipped().items()} | {_HEADS + name: t for name, t in heads.items()}
+
+    def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
+        return self._codec.freeze(cast(JointModel, model).codec, data)
+
+    def card(self, made: WeightsCard, provenance: Provenance) -> Card:
+        fields: dict[str, Any] = asdict(made)
+        return Card(**fields, codec="frequency", default=provenance.default, preset=provenance.preset or PRESET)
+
+    def companion(self, model: nn.Module, card: WeightsCard) -> Companion:
+        """The networks that read latents of the codec, ``latent-`` before its name."""
+        network = cast(JointModel, model).heads
+        names = [name for name, _ in cast(Any, network).named_children() if name != "trunk"]
+
+        def own(made: WeightsCard) -> LatentCard:
+            fields: dict[str, Any] = asdict(made)
+            return LatentCard(**fields, reads=card.id, heads=",".join(names))
+
+        return Companion(f"latent-{card.name}", asdict(network.config), Frozen(fold(network), "batch norm folded, float16"), own)
+
+    def _shipped(self) -> dict[str, Tensor]:
+        return thaw(load_weights(self._card))

@@ -1,0 +1,141 @@
+"""The networks that read latents as what is trained, on latents that a codec's own weights make of each batch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foveal.codecs.learned.frequency.twin import float_twin, frequency_card
+from foveal.codecs.learned.quality_levels import float_hats
+from foveal.codecs.learned.weights import WeightsCard
+from foveal.declared import build
+from foveal.errors import RecipeError
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.trunk import Trunk
+from foveal.tasks.latent.weights import LatentCard
+from foveal.tasks.residual import fold, on_grid, unfold
+from foveal.training.config import LatentTraining
+from foveal.training.curriculum import curriculum_of
+from foveal.training.latent_teaching import Curriculum, Lesson, as_pixels
+from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+
+_PARTS: Final = 8
+_SKEW: Final = 1.3
+"""Qualities are ``coarsest + (finest - coarsest) u^1.3``, u even: coarse ones a little more often."""
+_MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 2), (17.0, 1), (40.0, 3))
+"""Qualities and bands that progress is measured at."""
+
+
+@final
+class LatentReader:
+    """Makes latents of pixels, as a file of the codec's weights holds them, with its float twin."""
+
+    def __init__(self, weights: str) -> None:
+        card = frequency_card(weights)
+        self.id, self._codec = card.id, float_twin(card)
+        self._codec.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def begin(self, trunk: Trunk) -> None:
+        """Gives a trunk what the codec's synthesis knows. Raises RecipeError: it has other widths."""
+        trunk.begin_as(self._codec)
+
+    @torch.no_grad()
+    def latents(self, x: Tensor, quality: Tensor, bands: int) -> tuple[list[Tensor], Tensor]:
+        """What the trunk is given: of pixels ``(batch, 3, H, W)``, sides multiples of 64, and qualities ``(batch,)``."""
+        with torch.autocast(x.device.type, enabled=False):
+            made = self._codec.to(x.device).latents(x, quality, bands)
+        return [band.contiguous(memory_format=torch.channels_last) for band in made], float_hats(quality)
+
+
+def freeze_heads(model: nn.Module) -> Frozen:
+    """A trunk and its heads as they ship."""
+    return Frozen(on_grid(fold(model), _PARTS), f"batch norm folded, float16 in steps of 1/{_PARTS} of each output's spread")
+
+
+@final
+class LatentLessons(Lessons[Lesson]):
+    """Batches of a curriculum."""
+
+    def __init__(self, curriculum: Curriculum, reader: LatentReader) -> None:
+        self._curriculum, self._reader = curriculum, reader
+        self.summary = curriculum.summary
+
+    def batch(self, step: int) -> Lesson:
+        return self._curriculum.lesson(step)
+
+    def measure(self, model: nn.Module, device: torch.device) -> str:
+        network = cast(LatentNetwork, model)
+
+        def told(quality: float, bands: int) -> str:
+            def features(x: Tensor) -> Tensor:
+                asked = torch.full((len(x),), quality, device=x.device)
+                return network(*self._reader.latents(x, asked, bands))
+
+            scores = self._curriculum.measure(network, features, device)
+            return f"quality {quality:.0f}, {bands} band{'s' * (bands > 1)}: {scores}"
+
+        with torch.no_grad():
+            return "; ".join(told(quality, bands) for quality, bands in _MEASURED)
+
+
+@final
+class LatentSubject(Subject[LatentTraining, Lesson]):
+    """Trunk and heads over frozen weights of ``frequency``."""
+
+    def __init__(self, config: LatentTraining) -> None:
+        self.name = config.trains
+        self.config = config
+        self._reader = LatentReader(config.reads)
+        self._curriculum, self._begun = Curriculum([]), frozenset[str]()
+
+    def build(self) -> LatentNetwork:
+        if self.config.crop_rows % 64 or self.config.crop_columns % 64:
+            raise RecipeError(f"crops of {self.config.crop_rows}x{self.config.crop_columns} pixels; multiples of 64 are needed")
+        network = LatentNetwork(build(LatentConfig, self.config.model, "[model]"))
+        self._reader.begin(network.trunk)
+        self._begun = self._curriculum.begin(network)
+        return network
+
+    def read(self, data: Path, seed: int) -> LatentLessons:
+        self._curriculum = curriculum_of(build(LatentConfig, self.config.model, "[model]"), data, self.config, seed)
+        return LatentLessons(self._curriculum, self._reader)
+
+    def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
+        config, device = self.config, device_of(model)
+        x = as_pixels(batch.pictures, device)
+        chance = np.random.default_rng((config.seed, step))
+        skewed = torch.from_numpy(chance.random(len(x)) ** _SKEW).to(device, torch.float32)
+        quality = config.coarsest + (config.finest - config.coarsest) * skewed
+        drawn = chance.random()
+        bands = 1 if drawn < config.one_band else 2 if drawn < config.one_band + config.two_bands else 3
+        latents, hats = self._reader.latents(x, quality, bands)
+        with self.mixed(device):
+            features = shared(latents, hats)
+        return Loss(self._curriculum.loss(cast(LatentNetwork, model), features, x, batch, step, self.mixed(device)))
+
+    def rate_factor(self, model: nn.Module, parameter: str) -> float:
+        """What begins as a part of a trained network learns slower."""
+        return self.config.begun_rate_factor if parameter.startswith("trunk.") or parameter in self._begun else 1.0
+
+    def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Heads that the tensors lack begin anew, and those that are not wanted are left out; the trunk has to be theirs."""
+        fresh = self.build()
+        lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
+        if lost := [name for name in lacking if name.startswith("trunk.") and name not in tensors]:
+            raise KeyError(lost[0])
+        return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
+
+    def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
+        return freeze_heads(model)
+
+    def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
+        fields: dict[str, Any] = asdict(made)
+        heads = ",".join(
+            name for name, module in cast(Any, self.build()).named_children() if name != "trunk" and module is not None
+        )
+        return LatentCard(**fields, reads=self._reader.id, heads=heads)

@@ -1,0 +1,64 @@
+"""Heads that come with foveal: they read files of weights that are here, of any number of bands, and see what is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import foveal
+from foveal.codecs.base import EncodeSettings
+from foveal.codecs.learned.weights import cards
+from foveal.picture import Picture
+from foveal.tasks.camvid_segment.learning import overlaps
+from foveal.tasks.camvid_segment.scenes import VOID_LABEL, load_scenes
+from foveal.tasks.choice import Asked, FileAnalyst
+from foveal.tasks.latent.running import HEADS
+from foveal.tasks.latent.weights import card_for, latent_cards, load_network
+from foveal.tasks.results import ClassMap
+from foveal.tasks.vocabulary import vocabulary
+
+
+def test_each_card_is_of_weights_that_are_here_and_tells_its_heads() -> None:
+    known = {card.id for card in cards() if card.codec == "frequency"}
+    assert latent_cards()
+    for card in latent_cards():
+        network = load_network(card)
+        assert card.reads in known
+        assert set(card.heads.split(",")) == {name for name, module in network.named_children() if name != "trunk"}
+        for head in set(card.heads.split(",")) & set(HEADS):
+            assert card.config[head] == len(vocabulary(HEADS[head]))
+
+
+def test_the_default_weights_have_a_segmenter() -> None:
+    default = next(card for card in cards() if card.codec == "frequency" and card.default)
+    assert card_for(default.id, "segment") is not None
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3])
+def test_a_task_alone_is_answered_from_a_file_of_the_default_weights(photo: Picture, bands: int) -> None:
+    picture = Picture(np.ascontiguousarray(photo.samples[:150, :101]))
+    data = foveal.encode(picture, quality=20)
+    answer = FileAnalyst(Asked(None, "segment", bands=bands)).answer(data)
+    assert answer.read_from == "latent"
+    assert isinstance(answer.result, ClassMap)
+    assert answer.result.classes.shape == (150, 101)
+    assert (answer.bytes_read == len(data)) == (bands == 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bands", "least"), [(3, 55), (1, 45)])
+def test_road_scenes_are_read_from_a_tenth_of_a_bit_a_pixel(data_folder: Path, bands: int, least: float) -> None:
+    """Every eighth scene of the val part; docs/results/latent.md has the figures of the test part."""
+    codec, analyst = foveal.codec_by_name("frequency"), FileAnalyst(Asked(None, "segment", source="latent", bands=bands))
+    counts, sizes = np.zeros((11, 11), np.int64), list[float]()
+    for scene in load_scenes(data_folder / "camvid", "val")[::8]:
+        data = codec.encode(Picture(scene.picture), EncodeSettings(17))
+        result = analyst.answer(data).result
+        assert isinstance(result, ClassMap)
+        known = scene.classes != VOID_LABEL
+        counts += np.bincount(scene.classes[known] * 11 + result.classes[known].astype(int), minlength=121).reshape(11, 11)
+        sizes.append(8 * len(data) / scene.classes.size)
+    assert np.mean(sizes) < 0.11
+    assert np.nanmean(overlaps(counts)) > least

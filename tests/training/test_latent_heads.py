@@ -1,0 +1,297 @@
+"""Heads that feed networks, and the head of things, as what is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from foveal.codecs.learned import weights
+from foveal.errors import NetworkError, RecipeError
+from foveal.picture import Picture
+from foveal.tasks.latent.cuts import Cut
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.trunk import Trunk
+from foveal.tasks.latent.weights import LatentCard, load_network
+from foveal.tasks.record import shipped_record
+from foveal.tasks.results import TrueBoxes
+from foveal.training import latent_subject, loop
+from foveal.training.config import LatentTraining, read_recipe
+from foveal.training.export import Provenance, export_run
+from foveal.training.feature_answers import TailAnswers
+from foveal.training.feature_teaching import FeatureTeaching
+from foveal.training.latent_pictures import COCO, ScaledCrops, Window, load_pictures
+from foveal.training.latent_subject import LatentSubject
+from foveal.training.loop import train
+from foveal.training.things_teaching import ThingsTeaching, shown_in
+from latent_networks import CLASSIFIER, DETECTOR, SIZES, make_networks, take_cuts
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+CONFIG = LatentTraining(
+    reads="pooled", steps=4, batch=2, crop_rows=64, crop_columns=128, warmup_steps=1, networks="../networks",
+    model={**SIZES, CLASSIFIER: 1, DETECTOR: 1, "things": 80},
+)  # fmt: skip
+
+
+class _Pooled:
+    """A codec whose latents are the picture, smaller."""
+
+    id = "00c0ffee"
+
+    def __init__(self, weights: str) -> None:
+        assert weights == "pooled"
+
+    def begin(self, trunk: Trunk) -> None:
+        torch.nn.init.constant_(trunk.from_64.bias, 0.5)  # type: ignore[arg-type]
+
+    def latents(self, x: Tensor, quality: Tensor, bands: int) -> tuple[list[Tensor], Tensor]:
+        made = [functional.avg_pool2d(x, side) * 4 - 2 for side in (64, 32, 16)[:bands]]
+        return made, torch.full((len(x), 8, 1, 1), 0.125)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``data`` with pictures, and ``networks`` beside it."""
+    folder = tmp_path_factory.mktemp("latent")
+    skimage = pytest.importorskip("skimage.data", reason="scikit-image brings the test photographs: pip install scikit-image")
+    samples = skimage.astronaut()[::2, ::2]
+    for name, count in (("photos", 3), (COCO, 3)):
+        (folder / "data" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(np.roll(samples, 60 * i, axis=1)[: 130 + i, :200]).save(folder / "data" / name / f"{i}.png")
+    labels = folder / "data" / "coco/object_detection/labels/train2017"
+    labels.mkdir(parents=True)
+    (labels / "1.txt").write_text("0 0.5 0.5 0.5 0.5\n17 0.1 0.1 0.1 0.2\n")
+    (labels / "2.txt").write_text("")
+    make_networks(folder / "networks")
+    return folder
+
+
+@pytest.fixture
+def cuts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Cut]:
+    monkeypatch.setattr(latent_subject, "LatentReader", _Pooled)
+    return take_cuts(folder / "networks", monkeypatch)
+
+
+def _teaching(network: str, folder: Path, cuts: dict[str, Cut], **changed: Any) -> FeatureTeaching:
+    config = dataclasses.replace(CONFIG, **changed)
+    return FeatureTeaching(cuts[network], folder / "networks", load_pictures(folder / "data"), _crops(folder), config)
+
+
+def _crops(folder: Path) -> ScaledCrops:
+    return ScaledCrops(load_pictures(folder / "data"), batch=2, rows=64, columns=128, seed=1)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("latent-*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_that_ship_are_read(path: Path) -> None:
+    config = read_recipe(path)
+    assert isinstance(config, LatentTraining)
+    network = LatentNetwork(LatentConfig(**config.model))
+    assert config.crop_rows % 64 == config.crop_columns % 64 == 0
+    assert any(module is not None for name, module in network.named_children() if name != "trunk")
+
+
+def test_a_run_goes_on_and_exports_all_heads(
+    folder: Path, cuts: dict[str, Cut], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_subject, "_MEASURED", ((8.0, 3), (17.0, 1)))
+    run, lines = tmp_path / "run", list[str]()
+    assert train(dataclasses.replace(CONFIG, steps=3), folder / "data", run, minutes=60, log=lines.append).step == 3
+    assert train(CONFIG, folder / "data", run, minutes=60, log=lines.append).step == 4
+    for text in (
+        f"{CLASSIFIER}: ",
+        "% unexplained",
+        "top-1 against its own",
+        "AP against its own",
+        "% mAP",
+        "4 pictures, 2 held out",
+    ):
+        assert any(text in line for line in lines), (text, lines)
+    card = export_run(CONFIG, run, tmp_path / "out", Provenance("tiny", "six pictures", "none", "none"))
+    kept = json.loads((tmp_path / "out" / "tiny.json").read_text())
+    assert kept["heads"] == f"things,{CLASSIFIER},{DETECTOR}"
+    assert (kept["reads"], kept["id"]) == ("00c0ffee", card.id)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path / "out")
+    load_network.cache_clear()
+    try:
+        assert isinstance(card, LatentCard)
+        spread = load_network(card).feature_head(DETECTOR).parts[0].spread
+    finally:
+        load_network.cache_clear()
+    assert float(spread.max()) > 0
+    assert float((spread - 1).abs().max()) > 0.01  # measured
+
+
+@pytest.mark.parametrize("network", [CLASSIFIER, DETECTOR])
+def test_a_lesson_is_what_the_front_says_of_the_picture_without_its_padding(
+    network: str, folder: Path, cuts: dict[str, Cut]
+) -> None:
+    from foveal.tasks.latent.onnx_parts import open_front
+    from foveal.tasks.opening import open_task
+
+    shown = next(shown for number in range(20) if (shown := _crops(folder).at(number)).height % 64)
+    told = _teaching(network, folder, cuts).told(shown)
+    assert (told.geometry.height, told.geometry.width) == (shown.height, shown.width)
+    file = folder / "networks" / f"{network}.onnx"
+    picture = Picture(np.ascontiguousarray(shown.pictures[-1, : told.geometry.height, : told.geometry.width]))
+    wanted = open_front(file, cuts[network], 1).run([open_task(f"onnx:{file}", threads=1).prepare(picture).batch])
+    for maps, one in zip(told.tensors, wanted, strict=True):
+        assert len(maps) == len(shown.pictures)
+        np.testing.assert_allclose(maps[-1], one[0], atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_head_that_is_right_costs_nothing_and_agrees(
+    folder: Path, cuts: dict[str, Cut], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    network = LatentNetwork(LatentConfig(**CONFIG.model)).eval()
+    for name in (CLASSIFIER, DETECTOR):
+        teaching = _teaching(name, folder, cuts, answers=1.0)
+        teaching.begin(network)
+        head, shown = network.feature_head(name), _crops(folder).at(0)
+        told = teaching.told(shown)
+        x = torch.zeros(len(shown.pictures), 3, 64, 64)
+        features = torch.zeros(len(shown.pictures), 8, *(side // 8 for side in shown.pictures.shape[1:3]))
+        mixed = torch.autocast("cpu", enabled=False)
+        wrong = float(teaching.loss(network, features, x, told, 0, mixed))
+        assert wrong > 0.3
+        right = [grid.normal(torch.from_numpy(maps)) for grid, maps in zip(head.parts, told.tensors, strict=True)]
+        with monkeypatch.context() as patch:
+            patch.setattr(type(head), "forward", lambda self, features, geometry, right=right: right)
+            base = float(teaching.loss(network, features, x, told, 0, mixed))
+        plain = _teaching(name, folder, cuts)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(head), "forward", lambda self, features, geometry, right=right: right)
+            assert float(plain.loss(network, features, x, told, 0, mixed)) < 1e-9
+        assert base < wrong
+
+        def features_of(x: Tensor) -> Tensor:
+            return torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8)
+
+        with monkeypatch.context() as patch:
+            known = iter([held.told for held in teaching._held_out])
+
+            def perfect(self: Any, features: Tensor, geometry: Any, known: Any = known) -> list[Tensor]:
+                maps = next(known).tensors
+                return [grid.normal(torch.from_numpy(one)) for grid, one in zip(self.parts, maps, strict=True)]
+
+            patch.setattr(type(head), "forward", perfect)
+            line = teaching.measure(network, features_of, CPU)
+        assert f"{name}: 0.0 % unexplained, 100.0" in line
+        assert "0.0 % unexplained" not in teaching.measure(network, features_of, CPU)
+
+
+@torch.no_grad()
+def test_answers_count_after_their_part_of_the_steps(folder: Path, cuts: dict[str, Cut]) -> None:
+    torch.manual_seed(0)
+    network = LatentNetwork(LatentConfig(**CONFIG.model)).eval()
+    shown = _crops(folder).at(0)
+    x, features = torch.zeros(len(shown.pictures), 3, 64, 64), torch.randn(len(shown.pictures), 8, 24, 24)
+
+    def losses(**changed: Any) -> list[float]:
+        teaching = _teaching(CLASSIFIER, folder, cuts, steps=10, **changed)
+        teaching.begin(network)
+        told, mixed = teaching.told(shown), torch.autocast("cpu", enabled=False)
+        return [float(teaching.loss(network, features, x, told, step, mixed)) for step in (0, 5, 6, 9)]
+
+    without, always, late = losses(), losses(answers=1.0), losses(answers=1.0, answers_from=0.6)
+    assert all(more > less + 1e-4 for less, more in zip(without, always, strict=True))
+    assert late == [*without[:2], *always[2:]]
+
+
+def test_answers_have_gradients_that_lead_to_the_network_s_own(folder: Path, cuts: dict[str, Cut]) -> None:
+    for name in (CLASSIFIER, DETECTOR):
+        record = shipped_record(name)
+        assert record is not None
+        answers = TailAnswers(folder / "networks" / f"{name}.onnx", cuts[name], record)
+        told = [torch.from_numpy(maps) for maps in _teaching(name, folder, cuts).told(_crops(folder).at(0)).tensors]
+        made = [(maps + 0.3 * torch.randn_like(maps)).requires_grad_() for maps in told]
+        far, near = answers.loss(made, told), answers.loss(told, told)
+        assert float(near.detach()) < float(far.detach())
+        far.backward()
+        stepped = [maps.detach() - 0.02 * maps.grad / maps.grad.norm() for maps in made if maps.grad is not None]
+        assert float(answers.loss(stepped, told)) < float(far.detach())
+    segment = shipped_record("deeplabv3_mnv2_pascal_quant")
+    assert segment is not None
+    with pytest.raises(RecipeError, match="how far apart two of its answers are is not known"):
+        TailAnswers(folder / "networks" / f"{DETECTOR}.onnx", cuts[DETECTOR], segment)
+
+
+def test_a_head_learns(folder: Path, cuts: dict[str, Cut]) -> None:
+    config = dataclasses.replace(CONFIG, model={**SIZES, CLASSIFIER: 1}, learning_rate=5e-3, one_band=0.0, two_bands=0.0)
+    subject = LatentSubject(config)
+    lessons = subject.read(folder / "data", 1)
+    torch.manual_seed(0)
+    model, average = subject.build(), subject.build()
+    optimizer = loop.make_optimizer(model, subject)
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate
+    lesson = lessons.batch(0)
+    losses = [loop.train_step(model, model, average, optimizer, lesson, subject, step) or 0.0 for step in range(30)]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_weights_with_other_heads_begin_a_run(folder: Path, cuts: dict[str, Cut]) -> None:
+    old = LatentSubject(dataclasses.replace(CONFIG, model={**SIZES, "things": 80}))
+    new = LatentSubject(dataclasses.replace(CONFIG, model={**SIZES, CLASSIFIER: 1}))
+    trained = old.build()
+    for tensors in (trained.state_dict(), old.freeze(trained.eval(), None).tensors):
+        state = new.thaw(dict(tensors))
+        model = new.build()
+        model.load_state_dict(state)
+        assert torch.allclose(model.trunk.from_64.weight, trained.trunk.from_64.weight, atol=0.02)
+    with pytest.raises(KeyError, match=r"trunk\."):
+        new.thaw({"things.leave.bias": torch.zeros(80)})
+
+
+def test_things_by_labels_and_by_the_detector(folder: Path, cuts: dict[str, Cut]) -> None:
+    pictures, crops = load_pictures(folder / "data"), _crops(folder)
+    teaching = ThingsTeaching(folder / "data", folder / "networks", pictures, crops, CONFIG)
+    sources = {str(s.path.relative_to(folder / "data")): s for s in load_pictures(folder / "data").training}
+    labelled = teaching._things(sources[f"{COCO}/1.png"])
+    assert labelled.classes.tolist() == [0, 17]
+    np.testing.assert_allclose(labelled.corners[0], [50, 32.75, 150, 98.25])
+    assert not len(teaching._things(sources[f"{COCO}/2.png"]).classes)  # labelled with nothing
+    found = teaching._things(sources["photos/1.png"])
+    assert teaching._things(sources["photos/1.png"]) is found
+    shown = crops.at(3)
+    told = teaching.told(shown)
+    assert told.shown.shape == told.known.shape == (len(shown.pictures), 80)
+    assert (told.width, told.height) == (shown.width, shown.height)
+    other = dataclasses.replace(CONFIG, model={**SIZES, "things": 3})
+    with pytest.raises(RecipeError, match="things = 3; the detector that teaches it knows 80"):
+        ThingsTeaching(folder / "data", folder / "networks", pictures, crops, other)
+    with pytest.raises(NetworkError, match="no such file"):
+        ThingsTeaching(folder / "data", folder, pictures, crops, CONFIG)
+
+
+def test_what_a_window_shows() -> None:
+    corners = [[10, 10, 50, 50], [90, 0, 130, 40], [70, 0, 110, 40], [0, 0, 4, 4], [60, 60, 90, 90]]
+    things = TrueBoxes(np.array(corners, np.float32), np.array([1, 2, 3, 4, 5], np.int64), np.zeros(5, bool))
+    shown, known = shown_in(things, Window(0, (0, 0, 100, 50), False), 200, 7)
+    assert shown.tolist() == [0, 1, 0, 1, 0, 0, 0]  # 1 is inside, 3 mostly
+    assert known.tolist() == [True, True, False, True, False, True, True]  # 2 hardly, 4 is 8 pixels large, 5 is not there
+    empty, sure = shown_in(
+        TrueBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool)), Window(0, (0, 0, 9, 9), False), 9, 3
+    )
+    assert not empty.any()
+    assert sure.all()
+
+
+def test_what_cannot_be_trained_is_named(folder: Path, cuts: dict[str, Cut]) -> None:
+    for model, message in (
+        (dict(SIZES), "has no head; segment = 11, things = 80"),
+        ({**SIZES, CLASSIFIER: 2}, "it has the cuts 1 to 1"),
+    ):
+        with pytest.raises(RecipeError, match=message):
+            LatentSubject(dataclasses.replace(CONFIG, model=model)).read(folder / "data", 1)
