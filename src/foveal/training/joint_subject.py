@@ -13,14 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from foveal.codecs.learned.frequency.model import FrequencyModel
 from foveal.codecs.learned.frequency.networks import thaw
 from foveal.codecs.learned.frequency.transforms import BANDS, FrequencyConfig
-from foveal.codecs.learned.frequency.twin import frequency_card
+from foveal.codecs.learned.frequency.twin import float_twin, frequency_card
 from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.declared import build
@@ -32,13 +31,13 @@ from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
 from foveal.training.curriculum import curriculum_of
 from foveal.training.data import Pixels
-from foveal.training.latent_teaching import Curriculum, Lesson
+from foveal.training.draws import draw_bands, draw_qualities, draws_of
+from foveal.training.latent_teaching import Curriculum, Lesson, as_pixels
 from foveal.training.losses import rate_distortion
 from foveal.training.subject import Companion, Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 PRESET: Final = "joint"
 _CODEC, _HEADS = "codec.", "heads."
-_SKEW: Final = 1.3  # as heads learn on a frozen codec: coarse qualities a little more often
 _MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 1), (40.0, 3))
 """Qualities and bands that the tasks are measured at."""
 
@@ -87,15 +86,11 @@ class JointLessons(Lessons[Pixels | Lesson]):
         """Rate and PSNR of the photographs; what the heads score at some qualities, of some bands."""
         joint = cast(JointModel, model)
 
-        def told(quality: float, bands: int) -> str:
-            def features(x: Tensor) -> Tensor:
-                asked = torch.full((len(x),), quality, device=x.device)
-                return joint.read(joint.codec.latents(x, asked, bands), asked)
+        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+            return joint.read(joint.codec.latents(x, quality, bands), quality)
 
-            scores = self._curriculum.measure(joint.heads, features, device)
-            return f"quality {quality:.0f}, {bands} band{'s' * (bands > 1)}: {scores}"
-
-        return "; ".join([self._photos.measure(joint.codec, device), *(told(*asked) for asked in _MEASURED)])
+        tasks = self._curriculum.measure_at(_MEASURED, joint.heads, features, device)
+        return f"{self._photos.measure(joint.codec, device)}; {tasks}"
 
 
 @final
@@ -113,9 +108,7 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
 
     def build(self) -> JointModel:
         """The codec of the weights that the recipe names, and networks that begin with its synthesis, and random heads."""
-        sizes: dict[str, Any] = self._card.config
-        codec = FrequencyModel(FrequencyConfig(**sizes))
-        codec.load_state_dict(self._shipped())
+        codec = float_twin(self._card)
         heads = LatentNetwork(self._sizes)
         heads.trunk.begin_as(codec)
         self._begun = self._curriculum.begin(heads)
@@ -136,13 +129,9 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
 
     def _of_task(self, shared: nn.Module, model: JointModel, lesson: Lesson, step: int) -> Loss:
         config, device = self.config, device_of(model)
-        x = torch.from_numpy(lesson.pictures).to(device).permute(0, 3, 1, 2).float() / 255
-        x = x.contiguous(memory_format=torch.channels_last)
-        chance = np.random.default_rng((config.seed, step))
-        skewed = torch.from_numpy(chance.random(len(x)) ** _SKEW).to(device, torch.float32)
-        quality = config.coarsest + (config.finest - config.coarsest) * skewed
-        drawn = chance.random()
-        bands = 1 if drawn < config.one_band else 2 if drawn < config.one_band + config.two_bands else BANDS
+        x = as_pixels(lesson.pictures, device)
+        chance = draws_of(config, step)
+        quality, bands = draw_qualities(config, chance, len(x), device), draw_bands(config, chance)
         with self.mixed(device):
             bits, picture, features = shared(x, quality, bands, True)
         seen = rate_distortion(x, picture, bits.float(), quality, model.config, config.of_codec).loss

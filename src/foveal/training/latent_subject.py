@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast, final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,12 +20,11 @@ from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.residual import fold, on_grid, unfold
 from foveal.training.config import LatentTraining
 from foveal.training.curriculum import curriculum_of
+from foveal.training.draws import draw_bands, draw_qualities, draws_of
 from foveal.training.latent_teaching import Curriculum, Lesson, as_pixels
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 _PARTS: Final = 8
-_SKEW: Final = 1.3
-"""Qualities are ``coarsest + (finest - coarsest) u^1.3``, u even: coarse ones a little more often."""
 _MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 2), (17.0, 1), (40.0, 3))
 """Qualities and bands that progress is measured at."""
 
@@ -71,16 +69,10 @@ class LatentLessons(Lessons[Lesson]):
     def measure(self, model: nn.Module, device: torch.device) -> str:
         network = cast(LatentNetwork, model)
 
-        def told(quality: float, bands: int) -> str:
-            def features(x: Tensor) -> Tensor:
-                asked = torch.full((len(x),), quality, device=x.device)
-                return network(*self._reader.latents(x, asked, bands))
+        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+            return network(*self._reader.latents(x, quality, bands))
 
-            scores = self._curriculum.measure(network, features, device)
-            return f"quality {quality:.0f}, {bands} band{'s' * (bands > 1)}: {scores}"
-
-        with torch.no_grad():
-            return "; ".join(told(quality, bands) for quality, bands in _MEASURED)
+        return self._curriculum.measure_at(_MEASURED, network, features, device)
 
 
 @final
@@ -108,11 +100,8 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
         config, device = self.config, device_of(model)
         x = as_pixels(batch.pictures, device)
-        chance = np.random.default_rng((config.seed, step))
-        skewed = torch.from_numpy(chance.random(len(x)) ** _SKEW).to(device, torch.float32)
-        quality = config.coarsest + (config.finest - config.coarsest) * skewed
-        drawn = chance.random()
-        bands = 1 if drawn < config.one_band else 2 if drawn < config.one_band + config.two_bands else 3
+        chance = draws_of(config, step)
+        quality, bands = draw_qualities(config, chance, len(x), device), draw_bands(config, chance)
         latents, hats = self._reader.latents(x, quality, bands)
         with self.mixed(device):
             features = shared(latents, hats)

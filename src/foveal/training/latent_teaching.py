@@ -95,6 +95,22 @@ class Curriculum:
         parts = [self.teachings[head].loss(network, features, x, told, step, mixed) for head, told in lesson.answers.items()]
         return torch.stack(parts).sum()
 
+    @torch.no_grad()
+    def measure_at(
+        self,
+        places: Sequence[tuple[float, int]],
+        network: LatentNetwork,
+        features: Callable[[Tensor, Tensor, int], Tensor],
+        device: torch.device,
+    ) -> str:
+        """What each head scores at some qualities, of some bands. features: of pixels, qualities ``(batch,)`` and how many bands."""
+
+        def told(quality: float, bands: int) -> str:
+            scores = self.measure(network, lambda x: features(x, torch.full((len(x),), quality, device=x.device), bands), device)
+            return f"quality {quality:.0f}, {bands} band{'s' * (bands > 1)}: {scores}"
+
+        return "; ".join(told(*place) for place in places)
+
     def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
         """What each head scores on what is held out."""
         return ", ".join(teaching.measure(network, features, device) for teaching in self.teachings.values())

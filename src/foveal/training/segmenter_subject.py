@@ -21,10 +21,10 @@ from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig
 from foveal.tasks.camvid_segment.scenes import Scene, SceneCrops, load_scenes
 from foveal.tasks.residual import fold, unfold
 from foveal.training.config import NetworkConfig
+from foveal.training.draws import draw_qualities, draws_of
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
 _STEP: Final = 64
-_SKEW: Final = 1.3
 _HELD_OUT_QUALITY: Final = 17.0
 
 
@@ -40,9 +40,8 @@ class Coded:
     @torch.no_grad()
     def batch(self, x: Tensor, step: int) -> Tensor:
         """Of ``(batch, 3, H, W)`` in 0..1, sides multiples of 64."""
-        config, chance = self._config, np.random.default_rng((self._config.seed, step))
-        skewed = torch.from_numpy(chance.random(len(x)) ** _SKEW).to(x.device, torch.float32)
-        return self._codec.to(x.device)(x, config.coarsest + (config.finest - config.coarsest) * skewed)[1].clamp(0, 1)
+        quality = draw_qualities(self._config, draws_of(self._config, step), len(x), x.device)
+        return self._codec.to(x.device)(x, quality)[1].clamp(0, 1)
 
     @torch.no_grad()
     def scene(self, scene: Scene) -> Scene:
