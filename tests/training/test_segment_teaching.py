@@ -16,6 +16,7 @@ from foveal.codecs.learned.weights import load_weights
 from foveal.picture import Picture
 from foveal.tasks.builtin import network_card
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, load_frozen
+from foveal.tasks.camvid_segment.scenes import VOID_LABEL
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork, SegmentHead
 from foveal.tasks.latent.running import class_map
 from foveal.tasks.residual import Normed, fold, ready, unfold
@@ -112,6 +113,30 @@ def test_features_like_the_segmenter_s_cost_nothing_more_than_the_labels(
     monkeypatch.setattr(SegmentHead, "features", _seeing(segmenter, x))
     taught, labelled = losses()
     assert taught == pytest.approx(labelled, abs=1e-4)
+
+
+@torch.no_grad()
+def test_of_other_pictures_only_what_the_segmenter_sees_is_learned(
+    camvid: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, unlabelled=0.5)
+    grey = [np.full((90, 140, 3), 128, np.uint8)]
+    teaching = SegmentTeaching(camvid, config, 1, grey)
+    assert "2 scenes and 1 other pictures" in teaching.source.summary
+    shown = teaching.source.at(0)
+    assert isinstance(shown, segment_teaching.ShownScenes)
+    assert shown.pictures.shape == (2, 64, 128, 3)
+    assert set(np.unique(shown.classes[0])) == {3, 8}
+    assert set(np.unique(shown.classes[1])) == {VOID_LABEL}
+    assert np.ptp(shown.pictures[1].reshape(-1, 3), axis=0).max() <= 2
+    alone = segment_teaching.ShownScenes(shown.pictures[1:], shown.classes[1:])
+    network, x = _network(), torch.from_numpy(alone.pictures.copy()).permute(0, 3, 1, 2).float() / 255
+    teaching.begin(network)
+    features = torch.randn(1, 8, 8, 16)
+    assert float(teaching.loss(network, features, x, teaching.told(alone), 0, MIXED)) > 0.1
+    monkeypatch.setattr(SegmentHead, "features", _seeing(segmenter, x))
+    assert float(teaching.loss(network, features, x, teaching.told(alone), 0, MIXED)) == pytest.approx(0, abs=1e-5)
+    assert SegmentTeaching(camvid, config, 1).source.at(0).pictures.shape == (2, 64, 128, 3)
 
 
 def test_features_alone_are_learned_before_answers_and_labels(camvid: Path, segmenter: Segmenter) -> None:

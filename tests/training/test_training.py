@@ -28,6 +28,7 @@ from foveal.training.data import RandomCrops, load_photos
 from foveal.training.export import Provenance, export_again, export_run
 from foveal.training.loop import learning_rate, load_initial, train
 from foveal.training.models import build_model, trainable
+from foveal.training.subject import has_bfloat16
 from foveal.training.subjects import subject_of
 
 ROOT = Path(__file__).parents[2]
@@ -252,6 +253,23 @@ def test_ms_ssim_trains_and_refuses_what_it_cannot_weigh(photo: Picture, tmp_pat
 
 
 @pytest.mark.slow
+def test_bfloat16_is_left_out_and_said_where_the_processor_has_none(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, said = dataclasses.replace(TINY, steps=1, bfloat16=True), list[str]()
+    for known in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda known=known: known)
+        has_bfloat16.cache_clear()
+        try:
+            with subject_of(config).mixed(torch.device("cpu")):
+                assert torch.is_autocast_enabled("cpu") == known
+            said.clear()
+            train(config, photos, tmp_path / str(known), minutes=5, log=said.append)
+        finally:
+            has_bfloat16.cache_clear()
+        assert any("no bfloat16" in line for line in said) != known
+
+
 def test_two_processes_train_one_model(photos: Path, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     sizes = "\n".join(f"{name} = {value}" for name, value in TINY_FREQUENCY.model.items())

@@ -22,7 +22,7 @@ class TrainConfig:
     """What every run has. ``model`` holds the sizes of what is trained, which checks them.
 
     weight_decay: how much of themselves weights lose for each unit of the learning rate; biases and factors lose nothing.
-    bfloat16: whether networks compute in bfloat16: twice as fast where the device has it. Its 8 bits are too few for codecs of
+    bfloat16: whether networks compute in bfloat16: twice as fast where the device has it; float32 where it does not. Its 8 bits are too few for codecs of
     fine rates, whose transforms come within 48 dB of the picture.
     """
 
@@ -133,7 +133,9 @@ class LatentTraining(TrainConfig):
     the answer of ``builtin:camvid-segment`` on the picture itself counts beside the label. networks: the folder of the ONNX files that
     heads feed, from the data folder. answers: how much it counts what such a network's tail answers, beside the tensors that it is given;
     answers_from: the part of the steps up to which heads learn a network's tensors alone, and neither its answers nor labels.
-    begun_rate_factor: how much slower learns what begins as a part of a trained network.
+    begun_rate_factor: how much slower learns what begins as a part of a trained network. unlabelled: the part of the scenes' batches that
+    are photographs, of which only what ``builtin:camvid-segment`` makes of them is learned: so scenes of other light and other places
+    are read as it reads them.
     """
 
     reads: str
@@ -148,6 +150,7 @@ class LatentTraining(TrainConfig):
     answers: float = 0.0
     answers_from: float = 0.0
     begun_rate_factor: float = 0.3
+    unlabelled: float = 0.0
 
     @property
     def trains(self) -> str:

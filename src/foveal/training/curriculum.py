@@ -9,7 +9,7 @@ from foveal.tasks.latent.cuts import cut_of
 from foveal.tasks.latent.network import FED, LatentConfig
 from foveal.training.config import LatentTraining
 from foveal.training.feature_teaching import FeatureTeaching
-from foveal.training.latent_pictures import ScaledCrops, load_pictures
+from foveal.training.latent_pictures import SCENES, ScaledCrops, load_pictures
 from foveal.training.latent_teaching import Curriculum, Teaching
 from foveal.training.segment_teaching import SegmentTeaching
 from foveal.training.things_teaching import ThingsTeaching
@@ -21,12 +21,16 @@ def curriculum_of(sizes: LatentConfig, data: Path, config: LatentTraining, seed:
     Raises:
         RecipeError: no head, or too few pictures. NetworkError: a network that teaches is missing.
     """
+    if not 0 <= config.unlabelled < 1:
+        raise RecipeError(f"unlabelled = {config.unlabelled}; a part of the batches from 0 to below 1 is needed")
     teachings: list[Teaching] = []
-    if sizes.segment:
-        teachings.append(SegmentTeaching(data / "camvid", config, seed))
     fed = [cut_of(network, number) for network in FED if (number := getattr(sizes, network))]
-    if fed or sizes.things:
-        pictures, networks = load_pictures(data), data / config.networks
+    pictures = load_pictures(data) if fed or sizes.things or (sizes.segment and config.unlabelled) else None
+    if sizes.segment:
+        others = [source.pixels for source in pictures.training if not source.path.parent.match(SCENES)] if pictures else []
+        teachings.append(SegmentTeaching(data / "camvid", config, seed, others))
+    if pictures and (fed or sizes.things):
+        networks = data / config.networks
         crops = ScaledCrops(pictures, batch=config.batch, rows=config.crop_rows, columns=config.crop_columns, seed=seed)
         teachings += [FeatureTeaching(cut, networks, pictures, crops, config) for cut in fed]
         if sizes.things:

@@ -19,7 +19,7 @@ PHOTOS_EVERY: Final = 40
 """Every so many of the photographs is held out."""
 COCO_EVERY: Final = 8
 COCO: Final = "coco/images/train2017"
-_SCENES: Final = "camvid/train"
+SCENES: Final = "camvid/train"
 _SCENE_ODDS: Final = 0.25
 """How often a road scene is drawn beside a photograph: all of them show much the same."""
 _FACTORS: Final = (0.75, 1.0, 1.0, 1.25, 1.5, 2.0)
@@ -79,7 +79,7 @@ def load_pictures(data: Path) -> LatentPictures:
     Raises:
         RecipeError: there are no photographs and nothing of COCO.
     """
-    photos, coco, scenes = (_load(data / name) for name in ("photos", COCO, _SCENES))
+    photos, coco, scenes = (_load(data / name) for name in ("photos", COCO, SCENES))
     held_out = [*photos[::PHOTOS_EVERY], *coco[::COCO_EVERY]]
     kept = [s for sources, every in ((photos, PHOTOS_EVERY), (coco, COCO_EVERY)) for i, s in enumerate(sources) if i % every]
     if not kept:

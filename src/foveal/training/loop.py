@@ -20,7 +20,7 @@ from foveal.training import checkpoint
 from foveal.training.checkpoint import Progress
 from foveal.training.config import AnyConfig, TrainConfig
 from foveal.training.parallel import Workers, workers
-from foveal.training.subject import AnySubject
+from foveal.training.subject import AnySubject, has_bfloat16
 from foveal.training.subjects import subject_of
 
 _LOG_S, _SAVE_S, _MEASURE_S = 60.0, 150.0, 600.0
@@ -91,6 +91,8 @@ def _train(
     done = checkpoint.resume(run, model, average, optimizer, subject.name)
     shared = team.share(model, device)
     log(f"{lessons.summary}; {team.count} x {device}; from step {done.step} of {config.steps}")
+    if config.bfloat16 and not has_bfloat16(device.type):
+        log(f"this {device.type} has no bfloat16, which the recipe asks for; float32 in its place")
 
     step, spent = done.step, done.minutes
     looped = last_log = last_save = last_measure = time.monotonic()

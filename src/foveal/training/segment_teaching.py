@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -16,7 +17,7 @@ from foveal.codecs.learned.weights import load_weights
 from foveal.tasks.builtin import network_card
 from foveal.tasks.camvid_segment.learning import class_weights, overlaps, segment_loss
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, load_frozen
-from foveal.tasks.camvid_segment.scenes import VOID_LABEL, Scene, SceneCrops, load_scenes
+from foveal.tasks.camvid_segment.scenes import VOID_LABEL, Pixels, Scene, SceneCrops, load_scenes
 from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.running import class_map
 from foveal.training.config import LatentTraining
@@ -40,29 +41,38 @@ class ShownScenes:
 
 @final
 class SceneSource:
-    """Crops of CamVid's train part."""
+    """Crops of CamVid's train part, and of other pictures, whose pixels are void: what the segmenter says of them is all there is to learn.
 
-    def __init__(self, data: Path, config: LatentTraining, seed: int) -> None:
+    unlabelled: these. Of a batch ``config.unlabelled`` are theirs.
+    """
+
+    def __init__(self, data: Path, config: LatentTraining, seed: int, unlabelled: Sequence[Pixels] = ()) -> None:
         scenes = load_scenes(data, "train")
-        self.summary = f"{len(scenes)} scenes"
-        self._crops = SceneCrops(scenes, batch=config.batch, rows=config.crop_rows, columns=config.crop_columns, seed=seed)
+        others = [Scene(picture, np.full(picture.shape[:2], VOID_LABEL, np.uint8)) for picture in unlabelled]
+        few = round(config.unlabelled * config.batch) if others else 0
+        self.summary = f"{len(scenes)} scenes" + (f" and {len(others)} other pictures" if few else "")
+        self._crops = [
+            SceneCrops(of, batch=count, rows=config.crop_rows, columns=config.crop_columns, seed=seed)
+            for of, count in ((scenes, config.batch - few), (others, few))
+            if count
+        ]
 
     def at(self, number: int) -> ShownScenes:
-        scene = self._crops.at(number)
-        return ShownScenes(scene.picture, scene.classes)
+        shown = [crops.at(number) for crops in self._crops]
+        return ShownScenes(np.concatenate([scene.picture for scene in shown]), np.concatenate([scene.classes for scene in shown]))
 
 
 @final
 class SegmentTeaching(Teaching):
     """By what the segmenter that reads pictures has inside; then by its answers and by labels besides.
 
-    data: CamVid's folder.
+    data: CamVid's folder. unlabelled: other pictures, from which the segmenter alone teaches.
     """
 
     head = "segment"
 
-    def __init__(self, data: Path, config: LatentTraining, seed: int) -> None:
-        self.source, self._held_out = SceneSource(data, config, seed), load_scenes(data, "val")[::_EVERY]
+    def __init__(self, data: Path, config: LatentTraining, seed: int, unlabelled: Sequence[Pixels] = ()) -> None:
+        self.source, self._held_out = SceneSource(data, config, seed, unlabelled), load_scenes(data, "val")[::_EVERY]
         self._weights, self._distil, self._answers_from = class_weights(), config.distil, config.answers_from * config.steps
         self._teacher = _teacher()
 

@@ -6,7 +6,6 @@ understanding from deep compression without decoding", ICLR 2018; the bands, any
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast, final
@@ -98,22 +97,22 @@ class SegmentHead(SegmenterTail):
 
 @final
 class ThingsHead(nn.Module):
-    """Logits ``(batch, classes)`` of what is to be seen in pictures of features ``(batch, spectrum, h, w)``, by way of 1/16 and 1/32: of
-    their mean and their maximum there.
+    """Logits ``(batch, classes)`` of what is to be seen in pictures of features ``(batch, spectrum, h, w)``, by way of 1/16: of the mean and
+    the maximum of what is at 1/32.
     """
 
     def __init__(self, config: LatentConfig, *, folded: bool) -> None:
         super().__init__()
-        widths = config.spectrum, _THINGS, 2 * _THINGS
-        self.down = nn.ModuleList(Normed(into, out, stride=2, folded=folded) for into, out in itertools.pairwise(widths))
-        self.blocks = nn.ModuleList(Block(width, folded=folded) for width in widths[1:])
+        self.to_16 = Normed(config.spectrum, _THINGS, stride=2, folded=folded)
+        self.block = Block(_THINGS, folded=folded)
+        self.to_32 = Normed(_THINGS, 2 * _THINGS, stride=2, folded=folded)
         self.dropout = nn.Dropout(config.dropout)
         self.leave = nn.Linear(4 * _THINGS, config.things)
         nn.init.constant_(self.leave.bias, _RARE)
 
     def forward(self, x: Tensor) -> Tensor:
-        for down, block in zip(self.down, self.blocks, strict=True):
-            x = block(functional.relu(down(x)))
+        x = self.block(functional.relu(self.to_16(x)))
+        x = functional.relu(self.to_32(x))
         return self.leave(self.dropout(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
 
 
