@@ -16,10 +16,11 @@ from foveal.codecs.guide import Guide, asked_guide
 from foveal.codecs.registry import DEFAULT_CODEC, codec_by_name
 from foveal.codecs.search import Target
 from foveal.codecs.sniff import codec_of, describe_file
-from foveal.errors import InputError, PictureError, SettingsError
+from foveal.errors import PictureError, SettingsError
 from foveal.guidance.reader import Reader, Scores, Search, asked_machine, check_machine, encode_for, for_reader
 from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
+from foveal.sources import file_bytes
 
 if TYPE_CHECKING:
     from foveal.tasks.choice import Source
@@ -113,7 +114,7 @@ def decode(
     """
     _check_limits(limits)
     settings = DecodeSettings(bands, None if crop is None else _region(crop), allow_partial)
-    view = data if isinstance(data, memoryview) and data.c_contiguous else _bytes(data)
+    view = data if isinstance(data, memoryview) and data.c_contiguous else file_bytes(data)
     view = view if isinstance(view, bytes) else view.cast("B")
     return codec_of(view, limits).decode(view, limits, settings)
 
@@ -121,7 +122,7 @@ def decode(
 def info(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> FileInfo:
     """What a file says of itself; no samples are decoded where the format allows. Raises as ``decode``."""
     _check_limits(limits)
-    return describe_file(_bytes(data), limits)
+    return describe_file(file_bytes(data), limits)
 
 
 def analyze(
@@ -169,9 +170,3 @@ def _region(crop: Sequence[SupportsIndex]) -> Region:
     except (TypeError, ValueError) as error:
         raise SettingsError(f"crop = {crop!r}; four whole numbers are needed: (x, y, width, height)") from error
     return Region(x, y, width, height)
-
-
-def _bytes(data: bytes | bytearray | memoryview) -> bytes:
-    if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(f"a {type(data).__name__} is not the bytes of a file; read the file first: Path(name).read_bytes()")
-    return bytes(data)

@@ -40,6 +40,13 @@ def read_source(source: str, limits: Limits) -> bytes:
     return data
 
 
+def file_bytes(data: bytes | bytearray | memoryview) -> bytes:
+    """What a caller gave as the bytes of a file. Raises InputError: it is something else, such as the file's name."""
+    if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"a {type(data).__name__} is not the bytes of a file; read the file first: Path(name).read_bytes()")
+    return bytes(data)
+
+
 def map_source(source: str, limits: Limits) -> memoryview | None:
     """The bytes of a file, each page read when it is first looked at; None for what cannot be mapped, such as ``-``.
 

@@ -18,6 +18,7 @@ from foveal.codecs.learned import weights
 from foveal.codecs.learned.weights import default_card, pack_weights
 from foveal.codecs.registry import codec_by_name
 from foveal.errors import FormatError, NetworkError, SettingsError
+from foveal.media.image_io import picture_bytes
 from foveal.picture import Picture
 from foveal.tasks.choice import Asked, FileAnalyst, StandIn, stand_in
 from foveal.tasks.latent import weights as latent_weights
@@ -88,7 +89,7 @@ def test_other_files_are_decoded_and_it_is_said_why(photo: Picture, coded: bytes
     analyst = FileAnalyst(Asked(None, "segment"))
     for data, why in (
         (foveal.encode(photo, preset="ms-ssim", quality=20), "no head for segment reads files of weights"),
-        (foveal.encode(photo, codec="gdn", quality=20), None),
+        (foveal.encode(photo, codec="gdn", quality=20), "only .fvl files of frequency"),
         (foveal.encode(photo, codec="jpeg", quality=20), None),
     ):
         answer = analyst.answer(data)
@@ -129,6 +130,8 @@ def test_latents_alone_are_refused_where_nothing_fits(photo: Picture) -> None:
 def test_what_cannot_be_asked_is_named(coded: bytes) -> None:
     with pytest.raises(SettingsError, match="source = 'bits'; choose from auto, latent, pixels"):
         Asked(None, "segment", source="bits")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="task = 'count'; choose from classify, detect, segment, pose, things"):
+        Asked(None, "count")
     with pytest.raises(NetworkError, match="neither a network nor a task"):
         Asked(None)
     with pytest.raises(NetworkError, match="no network for pose"):
@@ -137,6 +140,8 @@ def test_what_cannot_be_asked_is_named(coded: bytes) -> None:
         FileAnalyst(Asked(None, "pose")).answer(coded)
     with pytest.raises(SettingsError, match="bands = 4"):
         FileAnalyst(Asked(None, "segment", bands=4)).answer(coded)
+    with pytest.raises(SettingsError, match="bands = 2; a picture has none"):
+        FileAnalyst(Asked(None, "segment", bands=2)).answer(picture_bytes(Picture(np.zeros((8, 8, 3), np.uint8)), ".png"))
 
 
 def test_in_one_call_and_one_command(coded: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,8 +164,8 @@ def test_in_one_call_and_one_command(coded: bytes, tmp_path: Path, capsys: pytes
     assert main(["analyze", str(path), "--task", "segment", "--from", "pixels"]) == 0
     assert "no picture was made" not in capsys.readouterr().out
     assert main(["analyze", str(path)]) == 2
-    assert main(["analyze", str(path), "--task", "segment", "--from", "bits"]) == 1
-    assert "choose from auto, latent, pixels" in capsys.readouterr().err
+    assert main(["analyze", str(path), "--task", "segment", "--from", "bits"]) == 2
+    assert "--from" in capsys.readouterr().err
 
 
 def test_a_file_that_was_cut_is_read_as_far_as_it_is_whole(

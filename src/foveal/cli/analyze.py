@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,14 @@ from foveal.errors import FovealError
 
 if TYPE_CHECKING:
     from foveal.tasks.analysis import AnalyzeReport, AnalyzeRequest
+
+
+class ReadFrom(StrEnum):
+    """What a network reads of a coded file."""
+
+    AUTO = "auto"
+    LATENT = "latent"
+    PIXELS = "pixels"
 
 
 def analyze(
@@ -30,16 +39,16 @@ def analyze(
         ),
     ] = None,
     task: Annotated[
-        str | None, typer.Option(metavar="NAME", help="classify, detect, segment or pose. Default: what the network answers.")
+        str | None,
+        typer.Option(metavar="NAME", help="classify, detect, segment, pose or things. Default: what the network answers."),
     ] = None,
     source: Annotated[
-        str,
+        ReadFrom,
         typer.Option(
             "--from",
-            metavar="WHAT",
             help="latent: read the file, make no picture. pixels: decode it. auto: latent where a head fits.",
         ),
-    ] = "auto",
+    ] = ReadFrom.AUTO,
     bands: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Read only so many bands of a file, the coarsest first.")
     ] = None,
@@ -76,7 +85,7 @@ def analyze(
 
     if network is None and task is None:
         raise typer.BadParameter("name a --network, or a --task for what comes with foveal")
-    asked = Asked(network, task, record, source, bands, threads, make_limits(max_pixels), allow_partial)  # type: ignore[arg-type]  # checked there
+    asked = Asked(network, task, record, source.value, bands, threads, make_limits(max_pixels), allow_partial)
     request = AnalyzeRequest(asked, overlay, top)
     if len(pictures) == 1 and is_folder(pictures[0]):
         if out is None:

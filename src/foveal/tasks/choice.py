@@ -18,6 +18,7 @@ from foveal.picture import Picture
 from foveal.tasks.opening import open_task
 from foveal.tasks.pixel import PixelTask
 from foveal.tasks.results import Result
+from foveal.tasks.scorings import SCORINGS
 from foveal.tasks.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 Source = Literal["auto", "latent", "pixels"]
 SOURCES: Final = ("auto", "latent", "pixels")
 LATENT_CODEC: Final = "frequency"
+TASKS: Final = (*SCORINGS, "things")
+"""What can be asked for; things is a head's alone."""
 PIXEL_NETWORKS: Final = {"segment": "builtin:camvid-segment"}
 """What reads pictures where a task alone was named."""
 
@@ -53,6 +56,8 @@ class Asked:
             raise SettingsError(f"source = {self.source!r}; choose from {', '.join(SOURCES)}")
         if self.network is None and self.task is None:
             raise NetworkError("neither a network nor a task is named; name one of them")
+        if self.task is not None and self.task not in TASKS:
+            raise SettingsError(f"task = {self.task!r}; choose from {', '.join(TASKS)}")
         if self.network is None and self.record is not None:
             raise NetworkError("a record without a network; name the network that it is of")
         if self.network is None and self.source == "pixels" and self.task not in PIXEL_NETWORKS:
@@ -115,7 +120,8 @@ class FileAnalyst:
             return self._from_latents(data, head)
         if self._asked.source == "latent":
             raise NetworkError(f"{why}; leave --from latent (source=) out, or ask for what a head answers")
-        return self._from_pixels(data, None if head is None or self._asked.source == "pixels" else why)
+        coded = bytes(data[: len(SIGNATURE)]) == SIGNATURE
+        return self._from_pixels(data, why if coded and self._asked.source == "auto" else None)
 
     def answer_picture(self, picture: Picture) -> Answer:
         """What is found in a picture that is at hand. Raises NetworkError: latents were asked for, or the network fails."""
@@ -201,7 +207,7 @@ class FileAnalyst:
             codec = codec_of(data, asked.limits)
         except NotFovealError:
             if asked.bands is not None:
-                raise
+                raise SettingsError(f"bands = {asked.bands}; a picture has none: leave it out, or give a coded file") from None
             codec = None
         if codec is None or not (asked.bands or asked.allow_partial):
             return read_any(bytes(data), asked.limits), len(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader
 
 import foveal
 from foveal.codecs.learned.weights import Card
-from foveal.errors import InputError, PictureError, RecipeError
+from foveal.errors import InputError, PictureError, RecipeError, TruncatedError
 from foveal.picture import Picture
 from foveal.tasks.latent import LatentFolder, batch_of, begun_trunk, read_latents
 
@@ -56,6 +57,16 @@ def test_what_makes_no_batch_is_named(folder: Path) -> None:
         batch_of([some[0], replace(some[1], weights="other")])
     with pytest.raises(PictureError, match="latents of 0 forms"):
         batch_of([])
+
+
+def test_a_damaged_file_is_named_and_a_name_is_no_file(folder: Path) -> None:
+    path = folder / "below" / "a.fvl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(TruncatedError, match=re.escape(f"{path}: the file ends after")):
+        LatentFolder(folder)[1]
+    for name in (path, str(path)):
+        with pytest.raises(InputError, match="is not the bytes of a file; read the file first"):
+            read_latents(name)  # type: ignore[arg-type]
 
 
 def test_folders_without_files_and_weights_that_are_not_there_are_named(tmp_path: Path, tiny_frequency: Card) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from foveal.codecs.learned.frequency.latents import Latents, read_latents
-from foveal.errors import InputError, PictureError
+from foveal.errors import FovealError, InputError, PictureError
 from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.sources import read_source
 
 _SUFFIX = ".fvl"
 
@@ -25,7 +26,7 @@ class LatentFolder(Dataset[Latents]):
     names: of the files, from the folder on, without suffix: what labels are found by. bands: how many are read, all if left out.
 
     Raises:
-        InputError: no folder, or no such file in it. An item raises as ``read_latents``.
+        InputError: no folder, or no such file in it. An item raises as ``read_latents``, with the file's name first.
     """
 
     def __init__(self, folder: str | Path, *, bands: int | None = None, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -42,7 +43,11 @@ class LatentFolder(Dataset[Latents]):
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Latents:
-        return read_latents(self._paths[index].read_bytes(), bands=self._bands, threads=1, limits=self._limits)
+        path = self._paths[index]
+        try:
+            return read_latents(read_source(str(path), self._limits), bands=self._bands, threads=1, limits=self._limits)
+        except FovealError as error:
+            raise type(error)(f"{path}: {error}") from error
 
 
 def batch_of(latents: Sequence[Latents]) -> tuple[list[Tensor], Tensor]:

@@ -17,6 +17,7 @@ from foveal.codecs.learned.weights import card_of
 from foveal.codecs.registry import codec_by_name
 from foveal.container.reader import read_container
 from foveal.limits import DEFAULT_LIMITS, Limits
+from foveal.sources import file_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +51,17 @@ def read_latents(
     bands: how many, the coarsest first, all if left out. allow_partial: takes a file that was cut, with the bands that no tile lacks.
 
     Raises:
-        FormatError: damaged, cut, drifted, or of another codec. LimitError: larger than ``limits`` allow.
+        InputError: ``data`` are no bytes. FormatError: damaged, cut, drifted, or of another codec. LimitError: larger than ``limits`` allow.
         UnsupportedError: other weights than are here. SettingsError: more bands than there are.
     """
     codec = codec_by_name("frequency")
     settings = codec.checked_decode(DecodeSettings(bands, None, allow_partial, threads))
-    container = read_container(data, limits, wanted=wanted_units(codec.info, settings), partial=allow_partial)
+    container = read_container(
+        data if isinstance(data, memoryview) else file_bytes(data),
+        limits,
+        wanted=wanted_units(codec.info, settings),
+        partial=allow_partial,
+    )
     head = container.head
     plan = read_plan(codec.info, head)
     networks = load_networks(card_of(codec.info.name, head.weights))
