@@ -105,6 +105,16 @@ NETWORKS = {
     "slices of one step": Drawn(
         "Slice", [node("Slice", "x,b,e,axes", "y")], {"b": whole(1, 2), "e": whole(3, 7), "axes": whole(1, 2)}
     ),
+    "focused": Drawn(
+        "Slice SpaceToDepth Gather Gather",
+        [
+            node("Slice", "x,b,e,axes", "s"),
+            node("SpaceToDepth", "s", "d", blocksize=4),
+            node("Gather", "d,order", "g", axis=1),
+            node("Gather", "g,batch", "y"),
+        ],
+        {"b": whole(0), "e": whole(8), "axes": whole(2), "order": whole(5, 0, 63, -64, -1), "batch": whole(1)},
+    ),
     "enlarged": Drawn(
         "Resize Concat",
         [node("Resize", "x,,by", "l", **ENLARGED), node("Concat", "l,l", "y", axis=-1)],

@@ -165,6 +165,22 @@ def _doubled(x: list[Tensor], of: Attributes) -> Tensor:
     return x[0].repeat_interleave(down, 2).repeat_interleave(across, 3)
 
 
+def _space_to_depth(x: list[Tensor], of: Attributes) -> Tensor:
+    """The places of each block as channels: those of its first pixel, then of the next to the right."""
+    batch, channels, height, width = x[0].shape
+    side = of["blocksize"]
+    blocks = x[0].reshape(batch, channels, height // side, side, width // side, side)
+    return blocks.permute(0, 3, 5, 1, 2, 4).reshape(batch, channels * side**2, height // side, width // side)
+
+
+def _gather(x: list[Tensor], of: Attributes) -> Tensor:
+    """Parts along one axis. Raises ValueError: indices of other than one dimension."""
+    if x[1].ndim != 1:
+        raise ValueError(f"indices of {x[1].ndim} dimensions; one is known")
+    axis = of.get("axis", 0)
+    return x[0].index_select(axis, x[1] % x[0].shape[axis])
+
+
 def _softmax(x: list[Tensor], of: Attributes) -> Tensor:
     """Over one axis; in networks of old over all from one on."""
     return x[0].flatten(of["from"]).softmax(-1).view_as(x[0]) if "from" in of else x[0].softmax(of.get("axis", -1))
@@ -183,6 +199,7 @@ _KINDS: Final[Mapping[str, Callable[[list[Tensor], Attributes], Tensor]]] = {
     "Div": lambda x, of: x[0] / x[1],
     "Exp": lambda x, of: x[0].exp(),
     "Flatten": lambda x, of: x[0].reshape(math.prod(x[0].shape[: of.get("axis", 1)]), -1),
+    "Gather": _gather,
     "GlobalAveragePool": lambda x, of: x[0].mean((2, 3), keepdim=True),
     "MaxPool": _max_pool,
     "Mul": lambda x, of: x[0] * x[1],
@@ -192,6 +209,7 @@ _KINDS: Final[Mapping[str, Callable[[list[Tensor], Attributes], Tensor]]] = {
     "Sigmoid": lambda x, of: x[0].sigmoid(),
     "Slice": _slice,
     "Softmax": _softmax,
+    "SpaceToDepth": _space_to_depth,
     "Sub": lambda x, of: x[0] - x[1],
     "Transpose": lambda x, of: x[0].permute(*of["perm"]),
 }
