@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ class Bright(Teaching):
 
     head = "segment"
 
-    def __init__(self, data: Path, config: LatentTraining, seed: int) -> None:
+    def __init__(self, data: Path, config: LatentTraining, seed: int, unlabelled: Sequence[np.ndarray] = ()) -> None:
         assert data.name == "camvid"
         self.source = Squares(config, seed)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from foveal.codecs.learned.weights import load_weights
+from foveal.errors import RecipeError
 from foveal.picture import Picture
 from foveal.tasks.builtin import network_card
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, load_frozen
@@ -22,6 +23,7 @@ from foveal.tasks.latent.running import class_map
 from foveal.tasks.residual import Normed, fold, ready, unfold
 from foveal.training import segment_teaching
 from foveal.training.config import LatentTraining
+from foveal.training.curriculum import curriculum_of
 from foveal.training.segment_teaching import SegmentTeaching
 from latent_networks import SIZES
 
@@ -137,6 +139,22 @@ def test_of_other_pictures_only_what_the_segmenter_sees_is_learned(
     monkeypatch.setattr(SegmentHead, "features", _seeing(segmenter, x))
     assert float(teaching.loss(network, features, x, teaching.told(alone), 0, MIXED)) == pytest.approx(0, abs=1e-5)
     assert SegmentTeaching(camvid, config, 1).source.at(0).pictures.shape == (2, 64, 128, 3)
+
+
+def test_a_recipe_that_asks_for_it_shows_photographs_beside_the_scenes(camvid: Path, photo: Picture) -> None:
+    sizes = LatentConfig(**CONFIG.model)
+    (camvid.parent / "photos").mkdir(exist_ok=True)
+    for number in range(3):
+        Image.fromarray(photo.samples).save(camvid.parent / "photos" / f"{number}.png")
+    data = camvid.parent / "data"
+    data.mkdir(exist_ok=True)
+    for name, folder in (("camvid", camvid), ("photos", camvid.parent / "photos")):
+        if not (data / name).exists():
+            (data / name).symlink_to(folder)
+    assert "2 scenes and 2 other pictures" in curriculum_of(sizes, data, dataclasses.replace(CONFIG, unlabelled=0.5), 1).summary
+    assert curriculum_of(sizes, data, CONFIG, 1).summary == "segment: 2 scenes"
+    with pytest.raises(RecipeError, match=r"unlabelled = 1.5; a part of the batches from 0 to below 1"):
+        curriculum_of(sizes, data, dataclasses.replace(CONFIG, unlabelled=1.5), 1)
 
 
 def test_features_alone_are_learned_before_answers_and_labels(camvid: Path, segmenter: Segmenter) -> None:

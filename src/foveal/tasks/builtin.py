@@ -11,7 +11,7 @@ from foveal.errors import NetworkError, UnknownWeightsError
 from foveal.tasks.networks.base import Network
 from foveal.tasks.record import Record
 
-BUILTIN: Final = {"camvid-segment": "camvid-segment-1"}
+BUILTIN: Final = {"camvid-segment": "camvid-segment-1", "camvid-segment-coded": "camvid-segment-coded-1"}
 """The names that ``builtin:`` takes, and the weights of each."""
 GUIDING: Final = {"proxy": "proxy-2"}
 """Networks that guide codecs and answer no task, and the weights of each."""
@@ -32,7 +32,7 @@ def network_card(name: str, weights: str | None = None) -> NetworkCard:
     """
     weights = weights or (BUILTIN | GUIDING).get(name)
     if weights is None:
-        raise NetworkError(f"builtin:{name}; {', '.join(BUILTIN)} comes with foveal")
+        raise NetworkError(f"builtin:{name}; there are {', '.join(BUILTIN)}")
     path = FOLDER / f"{weights}.json"
     try:
         return NetworkCard(**json.loads(path.read_text()))

@@ -26,7 +26,7 @@ from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.weights import LatentCard
-from foveal.tasks.residual import fold, unfold
+from foveal.tasks.residual import unfold
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
 from foveal.training.curriculum import curriculum_of
@@ -34,7 +34,7 @@ from foveal.training.data import Pixels
 from foveal.training.draws import draw_bands, draw_qualities, draws_of
 from foveal.training.latent_teaching import Curriculum, Lesson, as_pixels
 from foveal.training.losses import rate_distortion
-from foveal.training.subject import Companion, Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.subject import Companion, Frozen, Lessons, Loss, Provenance, Subject, device_of, frozen_on_grid
 
 PRESET: Final = "joint"
 _CODEC, _HEADS = "codec.", "heads."
@@ -169,7 +169,7 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
             fields: dict[str, Any] = asdict(made)
             return LatentCard(**fields, reads=card.id, heads=",".join(names))
 
-        return Companion(f"latent-{card.name}", asdict(network.config), Frozen(fold(network), "batch norm folded, float16"), own)
+        return Companion(f"latent-{card.name}", asdict(network.config), frozen_on_grid(network), own)
 
     def _shipped(self) -> dict[str, Tensor]:
         return thaw(load_weights(self._card))

@@ -17,14 +17,13 @@ from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard
-from foveal.tasks.residual import fold, on_grid, unfold
+from foveal.tasks.residual import fold, unfold
 from foveal.training.config import LatentTraining
 from foveal.training.curriculum import curriculum_of
 from foveal.training.draws import draw_bands, draw_qualities, draws_of
 from foveal.training.latent_teaching import Curriculum, Lesson, as_pixels
-from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of, frozen_on_grid
 
-_PARTS: Final = 8
 _MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 2), (17.0, 1), (40.0, 3))
 """Qualities and bands that progress is measured at."""
 
@@ -48,11 +47,6 @@ class LatentReader:
         with torch.autocast(x.device.type, enabled=False):
             made = self._codec.to(x.device).latents(x, quality, bands)
         return [band.contiguous(memory_format=torch.channels_last) for band in made], float_hats(quality)
-
-
-def freeze_heads(model: nn.Module) -> Frozen:
-    """A trunk and its heads as they ship."""
-    return Frozen(on_grid(fold(model), _PARTS), f"batch norm folded, float16 in steps of 1/{_PARTS} of each output's spread")
 
 
 @final
@@ -120,7 +114,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        return freeze_heads(model)
+        return frozen_on_grid(model)
 
     def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
         fields: dict[str, Any] = asdict(made)

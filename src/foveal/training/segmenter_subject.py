@@ -19,10 +19,10 @@ from foveal.tasks.builtin import NetworkCard
 from foveal.tasks.camvid_segment.learning import class_weights, confusion, overlaps, segment_loss
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig
 from foveal.tasks.camvid_segment.scenes import Scene, SceneCrops, load_scenes
-from foveal.tasks.residual import fold, unfold
+from foveal.tasks.residual import unfold
 from foveal.training.config import NetworkConfig
 from foveal.training.draws import draw_qualities, draws_of
-from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of, frozen_on_grid
 
 _STEP: Final = 64
 _HELD_OUT_QUALITY: Final = 17.0
@@ -107,7 +107,7 @@ class SegmenterSubject(Subject[NetworkConfig, Scene]):
         return unfold(tensors, self.build())
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        return Frozen(fold(model), "batch norm folded, float16")
+        return frozen_on_grid(model)
 
     def card(self, made: WeightsCard, provenance: Provenance) -> NetworkCard:
         fields: dict[str, Any] = asdict(made)

@@ -103,7 +103,7 @@ def test_what_does_not_fit_is_named(network: LatentNetwork, fed_networks: Path, 
 
 def test_cuts_that_there_are_not() -> None:
     for sizes, message in (
-        ({CLASSIFIER: 9}, rf"{CLASSIFIER} = 9; it has the cuts 1 to 5"),
+        ({CLASSIFIER: 9}, rf"{CLASSIFIER} = 9; it has the cuts 1 to 6"),
         ({"blocks": -1}, "blocks and classes of 0 or more"),
         ({"things": -1}, "blocks and classes of 0 or more"),
     ):

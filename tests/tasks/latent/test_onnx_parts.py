@@ -77,8 +77,8 @@ def test_a_missing_library_is_named(
 
 def test_cuts_are_counted_from_one() -> None:
     assert cut_of(CLASSIFIER, 1) is CUTS[CLASSIFIER][0]
-    for number in (-1, 0, 6):
-        with pytest.raises(NetworkError, match=rf"{CLASSIFIER} = {number}; it has the cuts 1 to 5"):
+    for number in (-1, 0, 7):
+        with pytest.raises(NetworkError, match=rf"{CLASSIFIER} = {number}; it has the cuts 1 to 6"):
             cut_of(CLASSIFIER, number)
 
 

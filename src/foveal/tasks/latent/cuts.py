@@ -47,6 +47,9 @@ CUTS: Final[Mapping[str, tuple[Cut, ...]]] = {
         Cut(*_MOBILENET, (CutTensor("/n/Add_121_output_0", 64, 14, 14, 16),), 49.5),  # the last of 64 channels
         Cut(*_MOBILENET, (CutTensor("/n/Add_159_output_0", 96, 14, 14, 16),), 30.2),  # the last at 1/16
         Cut(*_MOBILENET, (CutTensor("/n/Conv_50_output_0", 320, 7, 7, 32),), 7.1),  # the last of all
+        Cut(
+            *_MOBILENET, (CutTensor("/n/Conv_output_0", 32, 112, 112, 2),), 96.4
+        ),  # the first convolution, a linear map of the picture
     ),
     "yolox_nano_coco": (
         Cut(*_YOLOX, (CutTensor("input.175", 64, 52, 52, 8),), 69.7),  # the last of 1/8 in the backbone, and all that is left
@@ -68,9 +71,12 @@ CUTS: Final[Mapping[str, tuple[Cut, ...]]] = {
             ),
             16.4,
         ),
+        Cut(
+            *_YOLOX, (CutTensor("onnx::Sigmoid_1177", 16, 208, 208, 2),), 85.7
+        ),  # the first convolution, a linear map of the picture
     ),
 }
-"""The cuts of each network that is known, counted from 1; the first is the one that recipes take."""
+"""The cuts of each network that is known, counted from 1."""
 
 
 def cut_of(network: str, number: int) -> Cut:

@@ -19,12 +19,12 @@ from foveal.tasks.residual import Block, Normed
 
 FEATURE_STRIDE: Final = 8
 """Coded pixels a side that a feature of the trunk stands for."""
-_FINER: Final = 2
-"""Features are brought to so many times their places a side before they are resampled: what a network sees between them is lost after."""
 _GRID: Final = 4
-"""The stride of the network's input that they are resampled to, if the tensor's is no smaller; convolutions go on from there."""
-_FINE: Final = 32
-"""Channels up to there."""
+"""The stride of the network's input that features are resampled to, if the tensor's is no smaller; convolutions go on from there."""
+_FINER: Final = 2, 32
+"""They are first brought to so many times their places a side, for what a network sees between them is lost after; channels from there on."""
+_FINEST: Final = 4, 16
+"""The same for a tensor of a smaller stride."""
 _LEAST_SPREAD: Final = 0.02
 """Of the middle channel's: what a channel that hardly changes is divided by."""
 _TOLD: Final = 32
@@ -46,10 +46,11 @@ class GridHead(nn.Module):
         self.grid = replace(
             tensor, rows=tensor.rows << halvings, columns=tensor.columns << halvings, stride=tensor.stride >> halvings
         )
-        self.enter = Normed(spectrum, _FINE * _FINER**2, size=1, folded=folded)
-        self.join = Normed(_FINE + 1, _FINE, folded=folded)
-        self.told = nn.Sequential(nn.Linear(2, _TOLD), nn.ReLU(), nn.Linear(_TOLD, 2 * _FINE))
-        widths = [_FINE, *(max(1, channels >> (halvings - number)) for number in range(1, halvings + 1))]
+        self.finer, fine = _FINEST if tensor.stride < _GRID else _FINER
+        self.enter = Normed(spectrum, fine * self.finer**2, size=1, folded=folded)
+        self.join = Normed(fine + 1, fine, folded=folded)
+        self.told = nn.Sequential(nn.Linear(2, _TOLD), nn.ReLU(), nn.Linear(_TOLD, 2 * fine))
+        widths = [fine, *(max(1, channels >> (halvings - number)) for number in range(1, halvings + 1))]
         self.down = nn.ModuleList(Normed(into, out, stride=2, folded=folded) for into, out in itertools.pairwise(widths))
         own = widths[-1]
         self.blocks = nn.Sequential(*(Block(own, folded=folded) for _ in range(blocks)))
@@ -62,8 +63,8 @@ class GridHead(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """The tensor ``(batch, channels, rows, columns)`` in spreads, of features ``(batch, spectrum, h, w)`` at 1/8."""
-        x = functional.pixel_shuffle(functional.relu(self.enter(x)), _FINER)
-        lies = lie(self.grid, geometry, (x.shape[2], x.shape[3]), FEATURE_STRIDE // _FINER, x.device)
+        x = functional.pixel_shuffle(functional.relu(self.enter(x)), self.finer)
+        lies = lie(self.grid, geometry, (x.shape[2], x.shape[3]), FEATURE_STRIDE // self.finer, x.device)
         x = torch.cat([lies.of(x), lies.held.to(x.dtype).expand(len(x), -1, -1, -1)], 1)
         gain, shift = self.told(lies.scale).chunk(2)
         x = functional.relu(self.join(x) * (1 + gain[:, None, None]) + shift[:, None, None])
