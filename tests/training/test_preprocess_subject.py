@@ -277,7 +277,7 @@ def test_the_semantic_branch_rests_until_its_turn(doubles: None, data: Path, tmp
     train(config, data, tmp_path / "run", minutes=5, log=lambda line: None)
     card = export_run(config, tmp_path / "run", tmp_path / "out", Provenance("p", "some", "none", "recipes/p.toml"))
     assert "semantic_from" not in card.config
-    assert card.reads == "proxy-2"  # type: ignore[attr-defined]
+    assert card.reads == "proxy-3"  # type: ignore[attr-defined]
     with pytest.raises(RecipeError, match="semantic_from = -1; 0 or more is needed"):
         PreprocessSubject(dataclasses.replace(TINY, model={"semantic_from": -1}))
 

@@ -13,7 +13,7 @@ from foveal.tasks.record import Record
 
 BUILTIN: Final = {"camvid-segment": "camvid-segment-1", "camvid-segment-coded": "camvid-segment-coded-1"}
 """The names that ``builtin:`` takes, and the weights of each."""
-GUIDING: Final = {"proxy": "proxy-2"}
+GUIDING: Final = {"proxy": "proxy-3"}
 """Networks that guide codecs and answer no task, and the weights of each."""
 
 

@@ -21,17 +21,15 @@ from foveal.tasks.proxy.learning import Harmed, Shown, as_shown, explained, harm
 from foveal.tasks.proxy.lessons import Lessons as Told
 from foveal.tasks.proxy.network import HEADS, Proxy, ProxyConfig, Seen, load_frozen
 from foveal.tasks.proxy.surprise import head_scales
-from foveal.tasks.residual import fold, shortened, unfold
+from foveal.tasks.residual import unfold
 from foveal.training.config import NetworkConfig
-from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
+from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of, frozen_on_grid
 
 _MEASURED_PAIRS = 8  # at a time
 _HARM_SQUARES = 2  # of a batch for each of its squares; they are smaller
 _FRESH_RATE = 3.0  # of the head of harm, over that of the rest, which another run may have taught already
 _SCALED_SQUARES = 24
 _HARM = "harms."
-_MANTISSA_BITS = 5
-_FROZEN = f"batch norm folded, float16 of {_MANTISSA_BITS} bits of mantissa"
 
 
 @final
@@ -160,14 +158,15 @@ class ProxySubject(Subject[NetworkConfig, Taught]):
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """With factors of the heads, by their mean scores over squares that are held out; all 1 without ``data``."""
-        tensors = shortened({n: t for n, t in fold(model).items() if n != "scales"}, _MANTISSA_BITS)
+        frozen = frozen_on_grid(model)
+        tensors = frozen.tensors
         tensors["scales"] = torch.ones(len(HEADS))
         if data is None:
-            return Frozen(tensors, f"{_FROZEN}; scales not measured")
+            return Frozen(tensors, f"{frozen.note}; scales not measured")
         proxy = load_frozen(tensors, build(ProxyConfig, self.config.model, "[model]"))
         squares = ProxyLessons(data, self.config.batch, self.config.seed).held_out_squares(_SCALED_SQUARES)
         tensors["scales"] = head_scales(proxy, squares)
-        return Frozen(tensors, f"{_FROZEN}; scales by {len(squares)} squares held out")
+        return Frozen(tensors, f"{frozen.note}; scales by {len(squares)} squares held out")
 
     def card(self, made: WeightsCard, provenance: Provenance) -> NetworkCard:
         fields: dict[str, Any] = asdict(made)
