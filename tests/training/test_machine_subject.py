@@ -114,11 +114,11 @@ def test_a_run_stops_goes_on_as_if_it_had_not_and_exports_what_extends_the_codec
 
     card = export_run(TINY, tmp_path / "parts", weights.FOLDER, Provenance("tiny-machine", "a photograph", "none", "none"))
     assert isinstance(card, Card)
-    assert (card.extends, card.preset, card.codec, card.config["adapters"]) == ("tiny", "machine", "frequency", 4)
+    assert (card.extends, card.preset, card.codec, card.config["adapters"]) == ("tiny", "icm", "frequency", 4)
     assert json.loads((weights.FOLDER / "tiny-machine.json").read_text())["extends"] == "tiny"
     assert card.path.stat().st_size < 0.5 * tiny_frequency.path.stat().st_size
     weights.cards.cache_clear()
-    tensors, base = load_weights(weights.default_card("frequency", "machine")), load_weights(tiny_frequency)
+    tensors, base = load_weights(weights.default_card("frequency", "icm")), load_weights(tiny_frequency)
     assert {name for name in tensors if ADAPTER in name} == tensors.keys() - base.keys()
     assert all(torch.equal(tensors[name], base[name]) for name in base)
 

@@ -37,7 +37,8 @@ from foveal.training.preprocess_subject import NETWORKS, Shown, as_pictures, mid
 from foveal.training.preprocess_task import PARTS, Readers, Spread, losses, sides_of
 from foveal.training.subject import Frozen, Lessons, Loss, Provenance, Subject, device_of
 
-PRESET: Final = "machine"
+PRESET: Final = "icm"
+"""Image coding for machines, as the field calls it; ``machine`` is what benches call the guide of any codec."""
 _CALIBRATED: Final = 16  # crops
 _HELD_OUT_CROPS: Final = 16
 _CURVE_POINTS: Final = 8

@@ -26,6 +26,7 @@ from foveal.codecs.learned.weights import Card, load_weights
 from foveal.container.reader import read_container
 from foveal.errors import RecipeError
 from foveal.limits import DEFAULT_LIMITS
+from foveal.metrics.psnr import psnr_rgb_db
 from foveal.picture import Picture
 
 
@@ -186,3 +187,16 @@ def test_the_networks_of_both_modes_share_all_that_is_exact(tiny_frequency: Card
     assert all(
         (a == b).all() for a, b in zip(person.log_steps + person.exponents, other.log_steps + other.exponents, strict=True)
     )
+
+
+def test_the_machine_mode_that_ships_extends_the_weights_for_people(photo: Picture) -> None:
+    person, machine = (weights.default_card("frequency", preset) for preset in ("mse", "icm"))
+    assert machine.extends == person.name
+    assert machine.path.stat().st_size < 0.1 * person.path.stat().st_size
+    small = Picture(photo.samples[:192, :256].copy())
+    files = {preset: foveal.encode(small, preset=preset, quality=20) for preset in (None, "mse", "icm")}
+    assert files[None] == files["mse"] != files["icm"]
+    assert [foveal.info(files[preset]).preset for preset in ("mse", "icm")] == ["mse", "icm"]
+    shown = {preset: psnr_rgb_db(small, foveal.decode(files[preset])) for preset in ("mse", "icm")}
+    assert shown["mse"] - 1.5 < shown["icm"] < shown["mse"]
+    assert 0.8 < len(files["icm"]) / len(files["mse"]) < 1.2

@@ -19,12 +19,14 @@ from foveal.tasks.residual import Block, Normed
 
 FEATURE_STRIDE: Final = 8
 """Coded pixels a side that a feature of the trunk stands for."""
-_GRID: Final = 4
-"""The stride of the network's input that features are resampled to, if the tensor's is no smaller; convolutions go on from there."""
-_FINER: Final = 2, 32
-"""They are first brought to so many times their places a side, for what a network sees between them is lost after; channels from there on."""
-_FINEST: Final = 4, 16
-"""The same for a tensor of a smaller stride."""
+_COARSE: Final = 4
+"""The stride of a tensor from which on its network has seen more than lines and colours there."""
+_GRID: Final = 4, 2, 32
+"""Of a tensor of that stride or more: the stride of the network's input that features are resampled to, from where convolutions go on; to
+how many times their places a side they are brought before, for what a network sees between them is lost after; channels up to there.
+"""
+_FINE_GRID: Final = 1, 4, 8
+"""Of tensors before: their filters see every pixel of the input."""
 _LEAST_SPREAD: Final = 0.02
 """Of the middle channel's: what a channel that hardly changes is divided by."""
 _TOLD: Final = 32
@@ -42,11 +44,11 @@ class GridHead(nn.Module):
 
     def __init__(self, spectrum: int, tensor: CutTensor, *, channels: int, blocks: int, folded: bool) -> None:
         super().__init__()
-        halvings = max(0, round(math.log2(tensor.stride / _GRID)))
+        stride, self.finer, fine = _GRID if tensor.stride >= _COARSE else _FINE_GRID
+        halvings = round(math.log2(tensor.stride / stride))
         self.grid = replace(
             tensor, rows=tensor.rows << halvings, columns=tensor.columns << halvings, stride=tensor.stride >> halvings
         )
-        self.finer, fine = _FINEST if tensor.stride < _GRID else _FINER
         self.enter = Normed(spectrum, fine * self.finer**2, size=1, folded=folded)
         self.join = Normed(fine + 1, fine, folded=folded)
         self.told = nn.Sequential(nn.Linear(2, _TOLD), nn.ReLU(), nn.Linear(_TOLD, 2 * fine))
@@ -63,14 +65,14 @@ class GridHead(nn.Module):
 
     def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
         """The tensor ``(batch, channels, rows, columns)`` in spreads, of features ``(batch, spectrum, h, w)`` at 1/8."""
-        x = functional.pixel_shuffle(functional.relu(self.enter(x)), self.finer)
+        x = functional.pixel_shuffle(self.enter(x), self.finer)
         lies = lie(self.grid, geometry, (x.shape[2], x.shape[3]), FEATURE_STRIDE // self.finer, x.device)
         x = torch.cat([lies.of(x), lies.held.to(x.dtype).expand(len(x), -1, -1, -1)], 1)
         gain, shift = self.told(lies.scale).chunk(2)
-        x = functional.relu(self.join(x) * (1 + gain[:, None, None]) + shift[:, None, None])
+        x = self.join(x) * (1 + gain[:, None, None]) + shift[:, None, None]
         for down in self.down:
-            x = functional.relu(down(x))
-        return self.leave(self.blocks(x))
+            x = down(functional.relu(x)) if down is not self.down[0] else down(x)  # linear up to there, as a picture is
+        return self.leave(self.blocks(functional.relu(x)))
 
     def normal(self, tensor: Tensor) -> Tensor:
         """A tensor of the network itself, in spreads."""
