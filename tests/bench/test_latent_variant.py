@@ -129,7 +129,7 @@ def test_it_is_one_more_option_of_frequency(text: str, label: str, bands: int | 
         ("frequency:latent=3", "latent=3; latent takes no value"),
         ("frequency:latent=", "latent= without a value"),
         ("frequency:latent:latent", r"'latent' is not one more setting of frequency; .*lowpass\[=PIXELS\], latent, boxes"),
-        ("frequency:machine:latent", "'latent' is not one more setting"),
+        ("frequency:other:latent", "'other' is not one more setting"),
         ("frequency:latent:npp", "goes around a standard codec"),
         ("hevc:aq:444:aq", r"lowpass\[=PIXELS\], aq, boxes"),
     ],

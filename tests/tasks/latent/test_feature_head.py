@@ -34,15 +34,29 @@ def test_the_tensor_has_its_shape_whatever_its_stride(stride: int) -> None:
     assert widths == [16 >> (stride.bit_length() - 4 - at) for at in range(stride.bit_length() - 3)]
 
 
-def test_a_tensor_that_is_finer_than_the_grid_is_its_own_grid() -> None:
-    head, (geometry, _) = _head(2), place_of(70, 100, LETTERBOX)
-    assert not len(head.down)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_fine_tensor_is_made_from_every_pixel_of_the_input(stride: int) -> None:
+    head, (geometry, _) = _head(stride), place_of(70, 100, LETTERBOX)
+    assert (head.grid.rows, head.grid.columns, head.grid.stride) == (96, 96, 1)
+    assert len(head.down) == stride - 1
     with torch.no_grad():
-        assert head(torch.randn(1, 6, 16, 16), geometry).shape == (1, 5, 48, 48)
+        assert head(torch.randn(1, 6, 16, 16), geometry).shape == (1, 5, SIDE // stride, SIDE // stride)
 
 
-def test_features_are_brought_to_twice_their_places_before_they_are_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feature is 8 coded pixels a side, a place of the grid 4 pixels of the network's input."""
+@torch.no_grad()
+def test_up_to_its_first_strided_filters_a_head_is_linear() -> None:
+    head, (geometry, _) = _head(2), place_of(96, 96, LETTERBOX)
+    seen = list[Tensor]()
+    head.down[0].register_forward_hook(lambda module, given, made: seen.append(made))
+    one, other = torch.randn(2, 1, 6, 12, 12)
+    for x in (one, other, one + other, torch.zeros_like(one)):
+        head(x, geometry)
+    assert torch.allclose(seen[0] + seen[1], seen[2] + seen[3], atol=1e-4)
+    assert float((seen[0] - seen[3]).abs().max()) > 0.01
+
+
+def test_features_are_brought_to_more_places_before_they_are_resampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feature is 8 coded pixels a side, a place of the grid 4 pixels of the network's input; four times for a tensor of a finer stride."""
     asked, lie = list[tuple[object, ...]](), feature_head.lie
 
     def seen(tensor: CutTensor, geometry: object, size: tuple[int, int], pixels: int, device: torch.device) -> object:
@@ -51,8 +65,9 @@ def test_features_are_brought_to_twice_their_places_before_they_are_resampled(mo
 
     monkeypatch.setattr(feature_head, "lie", seen)
     with torch.no_grad():
-        _head(16)(torch.randn(1, 6, 16, 24), place_of(190, 120, LETTERBOX)[0])
-    assert asked == [(4, (32, 48), 4)]
+        for stride in (16, 2):
+            _head(stride)(torch.randn(1, 6, 16, 24), place_of(190, 120, LETTERBOX)[0])
+    assert asked == [(4, (32, 48), 4), (1, (64, 96), 2)]
 
 
 @pytest.mark.parametrize("stride", [4, 32])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,37 @@ def test_what_does_not_fit_is_named(network: LatentNetwork, fed_networks: Path, 
     ):
         with pytest.raises(NetworkError, match=message):
             open_head(card(), head, given)
+
+
+def test_heads_of_one_network_share_the_trunk_s_work(
+    network: LatentNetwork, fed_networks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, plain = list[int](), LatentNetwork.forward
+    tasks = (
+        LatentTask(network, card(), "things"),
+        LatentFeatureTask(network, card(), CLASSIFIER, fed_networks / f"{CLASSIFIER}.onnx"),
+    )
+
+    def counted(self: LatentNetwork, bands: Sequence[torch.Tensor], quality: torch.Tensor) -> torch.Tensor:
+        runs.append(1)
+        return plain(self, bands, quality)
+
+    monkeypatch.setattr(LatentNetwork, "forward", counted)
+    same, other = latents(100, 130), latents(100, 130)
+    found = [task.analyze(same) for task in tasks]
+    assert len(runs) == 1
+    for task, known in zip(tasks, found, strict=True):
+        alone = task.analyze(dataclasses.replace(same))
+        assert isinstance(alone, ClassScores)
+        assert isinstance(known, ClassScores)
+        np.testing.assert_array_equal(alone.scores, known.scores)
+    assert len(runs) == 3
+    tasks[0].analyze(other)
+    assert len(runs) == 4
+    kept = weakref.ref(same)
+    del same
+    gc.collect()
+    assert kept() is None
 
 
 def test_cuts_that_there_are_not() -> None:

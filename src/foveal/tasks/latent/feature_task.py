@@ -16,7 +16,7 @@ from foveal.tasks.input import place_of
 from foveal.tasks.latent.cuts import CUTS, Cut
 from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.onnx_parts import open_tail
-from foveal.tasks.latent.running import HEADS, LatentTask, PreparedLatents, ready_latents
+from foveal.tasks.latent.running import HEADS, LatentTask, PreparedLatents, ready_latents, trunk_features
 from foveal.tasks.latent.weights import LatentCard, load_network
 from foveal.tasks.record import RESULTS, Record, shipped_record
 from foveal.tasks.results import Result
@@ -70,7 +70,7 @@ class LatentFeatureTask(Task[Latents, PreparedLatents]):
     def predict(self, prepared: PreparedLatents) -> Result:
         geometry, _ = place_of(prepared.width, prepared.height, self.record.input)
         with inference(self._threads):
-            features = self._network(prepared.bands, prepared.quality)
+            features = trunk_features(self._network, prepared)
             tensors = self._head.real(self._head(features, geometry))
         outputs = self._tail.run([np.ascontiguousarray(tensor.numpy()) for tensor in tensors])
         for number, output in enumerate(outputs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,8 +28,9 @@ _HALF = 2
 
 @dataclass(frozen=True, eq=False)
 class PreparedLatents:
-    """A batch of one, ready for the trunk; width and height of the picture in pixels."""
+    """A batch of one, ready for the trunk; width and height of the picture in pixels. source: what they were made of."""
 
+    source: Latents
     bands: tuple[Tensor, ...]
     quality: Tensor
     width: int
@@ -68,7 +70,7 @@ class LatentTask(Task[Latents, PreparedLatents]):
 
     def predict(self, prepared: PreparedLatents) -> Result:
         with inference(self._threads):
-            features = self._network(prepared.bands, prepared.quality)
+            features = trunk_features(self._network, prepared)
             if self.task == "things":
                 return seen_things(self._network, features, prepared.width, prepared.height)
             assert self._network.segment is not None
@@ -92,7 +94,20 @@ def ready_latents(source: Latents, card: LatentCard, label: str) -> PreparedLate
         )
     bands = [torch.from_numpy(band)[None].contiguous(memory_format=torch.channels_last) for band in source.bands]
     quality = torch.from_numpy(np.ascontiguousarray(source.quality))[None]
-    return PreparedLatents(tuple(bands), quality, source.width, source.height)
+    return PreparedLatents(source, tuple(bands), quality, source.width, source.height)
+
+
+_KEPT: WeakKeyDictionary[Latents, tuple[LatentNetwork, Tensor]] = WeakKeyDictionary()
+
+
+def trunk_features(network: LatentNetwork, prepared: PreparedLatents) -> Tensor:
+    """The trunk's features ``(1, spectrum, h, w)``: computed once for all heads of a network that read the same latents, and kept as long as
+    these are.
+    """
+    known = _KEPT.get(prepared.source)
+    if known is None or known[0] is not network:
+        known = _KEPT[prepared.source] = network, network(prepared.bands, prepared.quality)
+    return known[1]
 
 
 def seen_things(network: LatentNetwork, features: Tensor, width: int, height: int) -> ClassScores:
