@@ -1,8 +1,10 @@
 """Times what is found in a frequency file from its latents, of each number of bands, beside decoding it and reading the picture.
 
-Warm, in one process, the ways by turns; with --cold, whole commands with their peak memory.
+Warm, in one process, the ways by turns; with --cold, whole commands with their peak memory; with --together, all heads of one set of
+weights on one trunk beside each head with a trunk of its own (FOLDER holds the networks that heads feed; those that it lacks are left out).
 
 Usage: python examples/time_latents.py PICTURE [--quality 17] [--task segment] [--network onnx:FILE] [--threads 2] [--cold]
+       python examples/time_latents.py PICTURE --together FOLDER
 """
 
 from __future__ import annotations
@@ -14,11 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import foveal
 from foveal.codecs.base import EncodeSettings
 from foveal.tasks.choice import Asked, FileAnalyst, Source
+from foveal.tasks.latent import Latents, LatentTask, card_for, open_head, read_latents
+from foveal.tasks.latent.feature_task import LatentFeatureTask
+from foveal.tasks.latent.running import HEADS
 
 _BANDS = (3, 2, 1)
 
@@ -40,6 +47,32 @@ def warm(data: bytes, network: str | None, task: str | None, threads: int, runs:
         print(
             f"{name}: {1000 * total:.1f} ms ({read:.1f} to read, {found:.1f} to analyse), {whole[0] / total:.2f} times as fast, {size} bytes"
         )
+
+
+def together(data: bytes, folder: Path, threads: int, runs: int = 25) -> None:
+    """Prints the median milliseconds of each head alone, of their sum, and of all on one trunk."""
+    latents = read_latents(data, threads=threads)
+    card = card_for(latents.weights, "segment")
+    assert card is not None
+    names = [name for name in card.heads.split(",") if name in HEADS or (folder / f"{name}.onnx").is_file()]
+    tasks = [open_head(card, name, None if name in HEADS else folder / f"{name}.onnx", threads) for name in names]
+    alone: list[list[float]] = [[] for _ in tasks]
+    shared = list[float]()
+    for _ in range(runs):
+        for task, times in zip(tasks, alone, strict=True):
+            times.append(_seconds([task], replace(latents)))
+        shared.append(_seconds(tasks, replace(latents)))
+    each = [1000 * statistics.median(times) for times in alone]
+    for name, found in zip(names, each, strict=True):
+        print(f"{name}: {found:.1f} ms")
+    print(f"all alone: {sum(each):.1f} ms; on one trunk: {1000 * statistics.median(shared):.1f} ms")
+
+
+def _seconds(tasks: Sequence[LatentTask | LatentFeatureTask], latents: Latents) -> float:
+    start = time.perf_counter()
+    for task in tasks:
+        task.analyze(latents)
+    return time.perf_counter() - start
 
 
 def cold(file: Path, network: str | None, task: str | None, threads: int, runs: int = 5) -> None:
@@ -67,12 +100,15 @@ def main() -> None:
     parser.add_argument("--network")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--together", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     task = options.task or (None if options.network else "segment")
     picture = foveal.read_picture(options.picture)
     data = foveal.codec_by_name("frequency").encode(picture, EncodeSettings(options.quality))
     print(f"{options.picture.name}, {picture.width}x{picture.height}, quality {options.quality:g}: {len(data)} bytes")
-    if options.cold:
+    if options.together:
+        together(data, options.together, options.threads)
+    elif options.cold:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "x.fvl")
             file.write_bytes(data)

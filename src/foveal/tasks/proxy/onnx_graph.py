@@ -177,7 +177,7 @@ def _gather(x: list[Tensor], of: Attributes) -> Tensor:
     """Parts along one axis. Raises ValueError: indices of other than one dimension."""
     if x[1].ndim != 1:
         raise ValueError(f"indices of {x[1].ndim} dimensions; one is known")
-    axis = of.get("axis", 0)
+    axis: int = of.get("axis", 0)
     return x[0].index_select(axis, x[1] % x[0].shape[axis])
 
 
