@@ -136,7 +136,9 @@ def test_what_cannot_be_asked_is_named(coded: bytes) -> None:
         Asked(None)
     with pytest.raises(NetworkError, match="no network for pose"):
         Asked(None, "pose", source="pixels")
-    with pytest.raises(NetworkError, match="no network for pose"):
+    with pytest.raises(
+        NetworkError, match=r"no head for pose reads files of weights .*, and no network for pose that reads pictures"
+    ):
         FileAnalyst(Asked(None, "pose")).answer(coded)
     with pytest.raises(SettingsError, match="bands = 4"):
         FileAnalyst(Asked(None, "segment", bands=4)).answer(coded)

@@ -120,6 +120,8 @@ class FileAnalyst:
             return self._from_latents(data, head)
         if self._asked.source == "latent":
             raise NetworkError(f"{why}; leave --from latent (source=) out, or ask for what a head answers")
+        if self._pixel is None and self.task not in PIXEL_NETWORKS:
+            raise NetworkError(f"{why}, and no network for {self.task} that reads pictures comes with foveal; name one")
         coded = bytes(data[: len(SIGNATURE)]) == SIGNATURE
         return self._from_pixels(data, why if coded and self._asked.source == "auto" else None)
 

@@ -70,8 +70,8 @@ class GridHead(nn.Module):
         x = torch.cat([lies.of(x), lies.held.to(x.dtype).expand(len(x), -1, -1, -1)], 1)
         gain, shift = self.told(lies.scale).chunk(2)
         x = self.join(x) * (1 + gain[:, None, None]) + shift[:, None, None]
-        for down in self.down:
-            x = down(functional.relu(x)) if down is not self.down[0] else down(x)  # linear up to there, as a picture is
+        for number, down in enumerate(self.down):
+            x = down(functional.relu(x) if number else x)  # linear up to the first, as a picture is
         return self.leave(self.blocks(functional.relu(x)))
 
     def normal(self, tensor: Tensor) -> Tensor:
