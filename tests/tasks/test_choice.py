@@ -25,7 +25,8 @@ from foveal.tasks.latent import weights as latent_weights
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.weights import LatentCard, latent_cards, load_network
 from foveal.tasks.residual import fold
-from foveal.tasks.results import ClassMap
+from foveal.tasks.results import Boxes, ClassMap, ClassScores
+from latent_networks import DETECTOR, make_networks
 
 SIZES = LatentConfig(coarse=16, middle=16, blocks=1, spectrum=16)
 
@@ -115,6 +116,23 @@ def test_heads_stand_in_for_networks_that_they_learned_from_or_feed() -> None:
         "yolox_nano_coco",
     ):
         assert stand_in(other) is None, other
+
+
+def test_a_detector_says_which_things_are_there(photo: Picture, tmp_path: Path) -> None:
+    network = make_networks(tmp_path) / f"{DETECTOR}.onnx"
+    boxes = foveal.analyze(photo, network=f"onnx:{network}")
+    assert isinstance(boxes, Boxes)
+    assert len(boxes.scores)
+    things = foveal.analyze(photo, network=f"onnx:{network}", task="things")
+    assert isinstance(things, ClassScores)
+    assert things.scores.shape == (80,)
+    for index in range(80):
+        own = boxes.scores[boxes.classes == index]
+        assert things.scores[index] == (own.max() if own.size else 0)
+    answer = FileAnalyst(Asked(f"onnx:{network}", "things")).answer_picture(photo)
+    assert (answer.task, answer.read_from) == ("things", "pixels")
+    with pytest.raises(NetworkError, match="answers segment, its record says, and things was asked for"):
+        FileAnalyst(Asked("builtin:camvid-segment", "things"))
 
 
 def test_latents_alone_are_refused_where_nothing_fits(photo: Picture) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
-from foveal.training.latent_teaching import Curriculum, Features, Lesson, Teaching
+from foveal.training.latent_teaching import CodedFeatures, Curriculum, Features, Lesson, Teaching
 from latent_networks import SIZES
 
 CPU = torch.device("cpu")
@@ -49,6 +49,11 @@ class Costs(Teaching):
     def begin(self, network: LatentNetwork) -> frozenset[str]:
         self.begun += 1
         return frozenset({f"{self.head}.head"} if self._each > 1 else ())
+
+    def fit(self, network: LatentNetwork, features: CodedFeatures) -> frozenset[str]:
+        assert self.begun
+        brightness = float(features(torch.full((1, 3, 4, 4), 0.5), torch.tensor([4.0]), 2).mean())
+        return frozenset({f"{self.head}.fitted"} if self._each == brightness else ())
 
     def told(self, shown: Flat) -> tuple[str, int]:
         return self.head, shown.number
@@ -111,6 +116,10 @@ def test_a_lesson_costs_what_its_heads_do_together(teachings: list[Costs]) -> No
 
 def test_all_heads_are_begun_and_measured(teachings: list[Costs]) -> None:
     network, curriculum = LatentNetwork(LatentConfig(**SIZES)), Curriculum(teachings)
-    assert curriculum.begin(network) == {"segment.head", "two.head"}
+
+    def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+        return x * quality * bands / 4
+
+    assert curriculum.begin(network, features) == {"segment.head", "two.head", "one.fitted"}
     assert [teaching.begun for teaching in teachings] == [1, 1, 1]
     assert curriculum.measure(network, lambda x: x, CPU) == "one: 1, segment: 10, two: 100"

@@ -19,6 +19,7 @@ from foveal.errors import NetworkError, RecipeError
 from foveal.picture import Picture
 from foveal.tasks.latent.cuts import Cut
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard, load_network
 from foveal.tasks.record import shipped_record
@@ -129,6 +130,34 @@ def test_a_run_goes_on_and_exports_all_heads(
         load_network.cache_clear()
     assert float(spread.max()) > 0
     assert float((spread - 1).abs().max()) > 0.01  # measured
+
+
+@torch.no_grad()
+def test_first_filters_are_solved_for_before_the_first_step(folder: Path, cuts: dict[str, Cut]) -> None:
+    torch.manual_seed(0)
+    network, teaching = LatentNetwork(LatentConfig(**CONFIG.model)).eval(), _teaching(CLASSIFIER, folder, cuts, finest=9.0)
+    asked = list[tuple[float, int]]()
+
+    def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+        asked.append((float(quality), bands))
+        return torch.cat(
+            [functional.avg_pool2d(x, 8), functional.avg_pool2d(x.flip(1), 8), functional.avg_pool2d(x[:, :2], 8)], 1
+        )
+
+    assert teaching.fit(network, features) == frozenset()  # what lies deeper is not linear
+    assert asked == []
+    stem = StemHead(8, cuts[CLASSIFIER].tensors[0])
+    network.feature_head(CLASSIFIER).heads[0] = stem
+    teaching.begin(network)
+    names = {f"{CLASSIFIER}.heads.0.{part}.{kind}" for part in ("colours", "filters") for kind in ("weight", "bias")}
+    before = stem.filters.weight.clone()
+    assert teaching.fit(network, features) == names <= {name for name, _ in network.named_parameters()}
+    assert not torch.equal(stem.filters.weight, before)
+    assert [quality for quality, _ in asked] == pytest.approx(np.linspace(1, 9, len(asked)))
+    assert {bands for _, bands in asked} == {3}
+    x = torch.rand(1, 3, 128, 128)
+    colours = functional.avg_pool2d(functional.pixel_shuffle(stem.colours(features(x, torch.ones(1), 3)), 4), 4)
+    assert float((colours - functional.avg_pool2d(x, 8)).abs().mean()) < 0.05
 
 
 @pytest.mark.parametrize("network", [CLASSIFIER, DETECTOR])

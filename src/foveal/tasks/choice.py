@@ -17,8 +17,9 @@ from foveal.limits import DEFAULT_LIMITS, Limits
 from foveal.picture import Picture
 from foveal.tasks.opening import open_task
 from foveal.tasks.pixel import PixelTask
-from foveal.tasks.results import Result
+from foveal.tasks.results import Boxes, Result
 from foveal.tasks.scorings import SCORINGS
+from foveal.tasks.things import things_in
 from foveal.tasks.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 Source = Literal["auto", "latent", "pixels"]
 SOURCES: Final = ("auto", "latent", "pixels")
 LATENT_CODEC: Final = "frequency"
-TASKS: Final = (*SCORINGS, "things")
-"""What can be asked for; things is a head's alone."""
+THINGS: Final = "things"
+TASKS: Final = (*SCORINGS, THINGS)
+"""What can be asked for. Which things a picture shows says a head of that name, or a network that detects them."""
 PIXEL_NETWORKS: Final = {"segment": "builtin:camvid-segment"}
 """What reads pictures where a task alone was named."""
 
@@ -103,6 +105,10 @@ class FileAnalyst:
             self._pixel = None if asked.network is None else self._open(asked.network)
         self.task = asked.task or self._open_pixels().record.task
         self._heads: dict[str, LatentTask | LatentFeatureTask] = {}
+
+    def _asked_for(self, result: Result, classes: Vocabulary) -> Result:
+        """Of boxes what they show, where that was asked for."""
+        return things_in(result, len(classes)) if self.task == THINGS and isinstance(result, Boxes) else result
 
     @property
     def identity(self) -> str:
@@ -192,7 +198,7 @@ class FileAnalyst:
         result = task.analyze(latents)
         done = time.perf_counter()
         return Answer(
-            result, task.classes, self.task, task.label, latents.width, latents.height,
+            self._asked_for(result, task.classes), task.classes, self.task, task.label, latents.width, latents.height,
             "latent", latents.bytes_read, read - start, done - read,
         )  # fmt: skip
 
@@ -220,7 +226,7 @@ class FileAnalyst:
         task, start = self._open_pixels(), time.perf_counter()
         result = task.analyze(picture)
         return Answer(
-            result, task.classes, task.record.task, self._asked.network or PIXEL_NETWORKS[self.task], picture.width, picture.height,
+            self._asked_for(result, task.classes), task.classes, self.task, self._asked.network or PIXEL_NETWORKS[self.task], picture.width, picture.height,
             "pixels", size, read_s, time.perf_counter() - start, why, picture,
         )  # fmt: skip
 
@@ -253,7 +259,8 @@ def _latent_head(data: bytes | memoryview, limits: Limits) -> Head | None:
 
 
 def check_task(opened: PixelTask, wanted: str | None) -> PixelTask:
-    """The task itself. Raises NetworkError: it is another than ``wanted``."""
-    if wanted is not None and wanted != opened.record.task:
+    """The task itself. Raises NetworkError: it does not answer ``wanted``."""
+    answers = (opened.record.task, THINGS) if opened.record.task == "detect" else (opened.record.task,)
+    if wanted is not None and wanted not in answers:
         raise NetworkError(f"{opened.label} answers {opened.record.task}, its record says, and {wanted} was asked for")
     return opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,22 +14,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from foveal.codecs.learned.frequency.transforms import BANDS
 from foveal.errors import NetworkError, RecipeError
 from foveal.picture import Picture
 from foveal.tasks.input import Geometry, prepare
 from foveal.tasks.latent.cuts import Cut
 from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.onnx_parts import open_front, open_tail
+from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.record import Record, shipped_record
 from foveal.tasks.results import Result, Truth
 from foveal.tasks.scorings import scoring
 from foveal.training.config import LatentTraining
 from foveal.training.feature_answers import TailAnswers
-from foveal.training.latent_pictures import Crops, LatentPictures, ScaledCrops, padded_picture
-from foveal.training.latent_teaching import Features, Teaching, as_pixels
+from foveal.training.latent_pictures import Crops, LatentPictures, ScaledCrops, Source, padded_picture
+from foveal.training.latent_teaching import CodedFeatures, Features, Teaching, as_pixels
+from foveal.training.stem_fit import Seen, fit_stem
 
 _MEASURED: Final = 32
-"""Pictures that mean and spread of the tensors are measured on."""
+"""Pictures that mean and spread of the tensors are measured on, and what is linear is solved for."""
 
 Maps = npt.NDArray[np.float32]
 
@@ -81,18 +84,41 @@ class FeatureTeaching(Teaching):
         self._record, self._pictures = known, pictures
         self._front, self._tail = open_front(file, cut, 1), open_tail(file, cut, 1)
         self._answers = TailAnswers(file, cut, known) if config.answers else None
+        self._qualities = config.coarsest, config.finest
         self._weight, self._answers_from = config.answers, config.answers_from * config.steps
 
     def begin(self, network: LatentNetwork) -> frozenset[str]:
         network.feature_head(self.head).measured(*self._spread)
         return frozenset()
 
+    @torch.no_grad()
+    def fit(self, network: LatentNetwork, features: CodedFeatures) -> frozenset[str]:
+        """What the network's first filters give is solved for, over the qualities that are learned, of all bands."""
+        fitted = set[str]()
+        for number, part in enumerate(network.feature_head(self.head).parts):
+            if isinstance(part, StemHead):
+                fit_stem(part, list(self._seen(number, features)))
+                fitted |= {f"{self.head}.heads.{number}.{name}" for name, _ in part.named_parameters()}
+        return frozenset(fitted)
+
+    def _seen(self, number: int, features: CodedFeatures) -> Iterator[Seen]:
+        """Some of the training's pictures, coded, and a tensor that the front makes of them before."""
+        coarsest, finest = self._qualities
+        for source, part in zip(self._some, np.linspace(0, 1, len(self._some)), strict=True):
+            told = self._told(source.pixels[None])
+            x = as_pixels(padded_picture(source.pixels)[None], torch.device("cpu"))
+            quality = coarsest + (finest - coarsest) * float(part)
+            yield Seen(features(x, torch.tensor([quality]), BANDS), x, torch.from_numpy(told.tensors[number]), told.geometry)
+
+    @property
+    def _some(self) -> list[Source]:
+        sources = self._pictures.training
+        return sources[:: max(1, len(sources) // _MEASURED)][:_MEASURED]
+
     @cached_property
     def _spread(self) -> tuple[list[Tensor], list[Tensor]]:
         """Mean and spread of the channels of each tensor, over some of the training's pictures."""
-        sources = self._pictures.training
-        some = sources[:: max(1, len(sources) // _MEASURED)][:_MEASURED]
-        told = [self._told(source.pixels[None]).tensors for source in some]
+        told = [self._told(source.pixels[None]).tensors for source in self._some]
         means, spreads = list[Tensor](), list[Tensor]()
         for maps in zip(*told, strict=True):
             values = torch.from_numpy(np.concatenate(maps)).double()

@@ -111,8 +111,13 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
         codec = float_twin(self._card)
         heads = LatentNetwork(self._sizes)
         heads.trunk.begin_as(codec)
-        self._begun = self._curriculum.begin(heads)
-        return JointModel(codec, heads)
+        model = JointModel(codec, heads)
+
+        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+            return model.read(codec.latents(x, quality, bands), quality)
+
+        self._begun = self._curriculum.begin(heads, features)
+        return model
 
     def read(self, data: Path, seed: int) -> JointLessons:
         self._curriculum = curriculum_of(self._sizes, data, self.config, seed)

@@ -76,19 +76,26 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def __init__(self, config: LatentTraining) -> None:
         self.name = config.trains
         self.config = config
+        self._sizes = build(LatentConfig, config.model, "[model]")
         self._reader = LatentReader(config.reads)
         self._curriculum, self._begun = Curriculum([]), frozenset[str]()
 
     def build(self) -> LatentNetwork:
         if self.config.crop_rows % 64 or self.config.crop_columns % 64:
             raise RecipeError(f"crops of {self.config.crop_rows}x{self.config.crop_columns} pixels; multiples of 64 are needed")
-        network = LatentNetwork(build(LatentConfig, self.config.model, "[model]"))
+        network = LatentNetwork(self._sizes)
         self._reader.begin(network.trunk)
-        self._begun = self._curriculum.begin(network)
+        self._begin_heads(network)
         return network
 
+    def _begin_heads(self, network: LatentNetwork) -> None:
+        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+            return network(*self._reader.latents(x, quality, bands))
+
+        self._begun = self._curriculum.begin(network, features)
+
     def read(self, data: Path, seed: int) -> LatentLessons:
-        self._curriculum = curriculum_of(build(LatentConfig, self.config.model, "[model]"), data, self.config, seed)
+        self._curriculum = curriculum_of(self._sizes, data, self.config, seed)
         return LatentLessons(self._curriculum, self._reader)
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
@@ -106,11 +113,11 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return self.config.begun_rate_factor if parameter.startswith("trunk.") or parameter in self._begun else 1.0
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Heads that the tensors lack begin anew, and those that are not wanted are left out; the trunk has to be theirs."""
-        fresh = self.build()
+        """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out."""
+        fresh = LatentNetwork(self._sizes)
+        fresh.trunk.load_state_dict({name: tensors[f"trunk.{name}"].float() for name in fresh.trunk.state_dict()})
+        self._begin_heads(fresh)
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
-        if lost := [name for name in lacking if name.startswith("trunk.") and name not in tensors]:
-            raise KeyError(lost[0])
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
@@ -119,6 +126,8 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
         fields: dict[str, Any] = asdict(made)
         heads = ",".join(
-            name for name, module in cast(Any, self.build()).named_children() if name != "trunk" and module is not None
+            name
+            for name, module in cast(Any, LatentNetwork(self._sizes)).named_children()
+            if name != "trunk" and module is not None
         )
         return LatentCard(**fields, reads=self._reader.id, heads=heads)

@@ -16,6 +16,8 @@ from foveal.tasks.latent.network import LatentNetwork
 
 Features = Callable[[Tensor], Tensor]
 """From pixels ``(batch, 3, H, W)`` in 0..1, sides multiples of 64, to the trunk's features."""
+CodedFeatures = Callable[[Tensor, Tensor, int], Tensor]
+"""The same of pixels, qualities ``(batch,)`` and how many bands."""
 
 
 class Shown(Protocol):
@@ -52,6 +54,10 @@ class Teaching(ABC):
         """Tells a network with random weights what it has to know before its first step. Returns the parameters that begin as trained ones."""
         return frozenset()
 
+    def fit(self, network: LatentNetwork, features: CodedFeatures) -> frozenset[str]:
+        """Solves for what is best a linear map of the features that the trunk makes before its first step. Returns the parameters."""
+        return frozenset()
+
     @abstractmethod
     def told(self, shown: Any) -> Any:
         """The answers to a batch of its source."""
@@ -75,11 +81,12 @@ class Curriculum:
         self._groups = [(source, [t for t in teachings if t.source is source]) for source in sources.values()]
         self.summary = "; ".join(f"{', '.join(t.head for t in group)}: {source.summary}" for source, group in self._groups)
 
-    def begin(self, network: LatentNetwork) -> frozenset[str]:
-        """Tells a network with random weights what its heads have to know before the first step. Returns the parameters that begin as
-        trained ones.
+    def begin(self, network: LatentNetwork, features: CodedFeatures) -> frozenset[str]:
+        """Tells heads with random weights what they have to know before the first step, of a trunk that has begun. Returns the parameters
+        that begin as trained ones.
         """
-        return frozenset[str]().union(*(teaching.begin(network) for teaching in self.teachings.values()))
+        known = [teaching.begin(network) | teaching.fit(network, features) for teaching in self.teachings.values()]
+        return frozenset[str]().union(*known)
 
     def lesson(self, number: int) -> Lesson:
         """A batch; its number and the seeds of the sources alone decide which."""
@@ -100,10 +107,10 @@ class Curriculum:
         self,
         places: Sequence[tuple[float, int]],
         network: LatentNetwork,
-        features: Callable[[Tensor, Tensor, int], Tensor],
+        features: CodedFeatures,
         device: torch.device,
     ) -> str:
-        """What each head scores at some qualities, of some bands. features: of pixels, qualities ``(batch,)`` and how many bands."""
+        """What each head scores at some qualities, of some bands."""
 
         def told(quality: float, bands: int) -> str:
             scores = self.measure(network, lambda x: features(x, torch.full((len(x),), quality, device=x.device), bands), device)

@@ -16,9 +16,9 @@ from foveal.errors import RecipeError
 from foveal.picture import Picture
 from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.running import HEADS, in_picture, seen_things
-from foveal.tasks.latent.things import Things, ThingsTally
 from foveal.tasks.opening import open_task
 from foveal.tasks.results import Boxes, TrueBoxes
+from foveal.tasks.things import Things, ThingsTally
 from foveal.tasks.vocabulary import vocabulary
 from foveal.training.config import LatentTraining
 from foveal.training.latent_pictures import COCO, Crops, LatentPictures, ScaledCrops, Source, Window, padded_picture

@@ -35,7 +35,8 @@ class LatentConfig:
 
     spectrum: channels at 1/8 that heads read. segment: classes of the head that tells the class of each pixel, 0 for none. things: classes
     of the head that tells which things a picture shows, 0 for none. mobilenet_v2_imagenet, yolox_nano_coco: at which of its cuts
-    (``cuts``, from 1) a head feeds the network, 0 for none; adapter, adapter_blocks: channels and residual blocks of such heads.
+    (``cuts``, from 1) a head feeds the network, 0 for none; adapter, adapter_blocks: channels and residual blocks of such heads, where a cut lies
+    behind first filters.
     """
 
     latent_0: int = 64

@@ -17,8 +17,8 @@ from foveal.codecs.learned.frequency.tiling import padded
 from foveal.codecs.learned.runtime import inference
 from foveal.errors import NetworkError
 from foveal.tasks.base import Scoring, Task
-from foveal.tasks.latent.feature_head import FEATURE_STRIDE
 from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.tensor_heads import FEATURE_STRIDE
 from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.results import ClassMap, ClassScores, Result
 from foveal.tasks.vocabulary import Vocabulary, vocabulary
@@ -57,8 +57,8 @@ class LatentTask(Task[Latents, PreparedLatents]):
     @cached_property
     def scoring(self) -> Scoring[Any, Any, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How its results are scored."""
-        from foveal.tasks.latent.things import Things
         from foveal.tasks.scorings import scoring
+        from foveal.tasks.things import Things
 
         if self.task == "things":
             return Things()

@@ -9,8 +9,8 @@ import torch
 from foveal.errors import LabelError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.running import LatentTask, in_picture, seen_things
-from foveal.tasks.latent.things import Things
 from foveal.tasks.results import ClassScores, TrueBoxes
+from foveal.tasks.things import Things
 from latent_networks import SIZES, card, latents
 
 

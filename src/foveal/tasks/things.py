@@ -1,4 +1,4 @@
-"""Scores of telling which things a picture shows: several classes, or none, may be right."""
+"""Which things a picture shows: several classes, or none, may be right."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from foveal.errors import LabelError
 from foveal.tasks.base import Metric, Scoring
-from foveal.tasks.results import ClassScores, TrueBoxes
+from foveal.tasks.results import Boxes, ClassScores, TrueBoxes
 from foveal.tasks.shares import checked_weights
 
 SEEN: Final = 0.5
 """A thing counts as a network's truth from this score on."""
 _DIGITS: Final = 5
+
+
+def things_in(boxes: Boxes, classes: int) -> ClassScores:
+    """What a detector says of that: of each class its surest box."""
+    scores = np.zeros(classes, np.float32)
+    np.maximum.at(scores, boxes.classes, boxes.scores)
+    return ClassScores(scores)
 
 
 @final
