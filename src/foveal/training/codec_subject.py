@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
@@ -28,6 +29,7 @@ from foveal.training.subject import Frozen, Loss, Provenance, Subject, device_of
 _MEASURE_AT = (10.0, 40.0, 70.0, 95.0)
 _COUNTED_PHOTOS = 24
 _SHORT = f"rounded for an error of {PICTURE_ERROR_DB:.0f} dB"
+_NEAR = "in steps of the weights that it went on from"
 _MEASURED_PHOTOS = 128
 
 
@@ -89,24 +91,26 @@ class CodecSubject(Subject[CodecConfig, Pixels]):
         shipped = any(name.startswith("tables.") for name in tensors)
         return trainable(self.config.codec).thaw(tensors) if shipped else tensors
 
-    def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
+    def freeze(self, model: nn.Module, data: Path | None, near: Mapping[str, Tensor] | None = None) -> Frozen:
         """A codec with tables by scale counts its symbols on some of the photographs in ``data``; others measure what they need on more.
+
+        near: tensors of the weights that a run went on from, in whose steps those that ship are; of ``frequency`` alone.
 
         Raises:
             RecipeError: a codec that has to measure, and no data.
         """
-        row = trainable(self.config.codec)
-        tensors = row.freeze(model)
+        row, short = trainable(self.config.codec), _SHORT if near is None else _NEAR
+        tensors = row.freeze(model) if near is None else row.freeze(model, near)
         if row.measure is not None:
             if data is None:
                 raise RecipeError(f"{self.config.codec} is exported with what photographs say of it; give them as --data")
             photos = self._photos(data, _MEASURED_PHOTOS)
             return Frozen(tensors | row.measure(model, photos), f"axes and tables measured on {len(photos)} of the photographs")
         if data is None or not hasattr(model, "expected"):
-            return Frozen(tensors, _SHORT)
+            return Frozen(tensors, short)
         counted = counted_cdf(model, self._photos(data, _COUNTED_PHOTOS))  # type: ignore[arg-type]
         tensors["tables.cdf"] = torch.from_numpy(counted.astype(np.int32))
-        return Frozen(tensors, f"tables counted on {_COUNTED_PHOTOS} of the photographs; {_SHORT}")
+        return Frozen(tensors, f"tables counted on {_COUNTED_PHOTOS} of the photographs; {short}")
 
     def card(self, made: WeightsCard, provenance: Provenance) -> Card:
         fields: dict[str, Any] = asdict(made)

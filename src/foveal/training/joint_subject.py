@@ -159,7 +159,8 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
         return {_CODEC + name: t for name, t in self._shipped().items()} | {_HEADS + name: t for name, t in heads.items()}
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        return self._codec.freeze(cast(JointModel, model).codec, data)
+        """In the steps of what the codec started from, so that it may be stored as the difference (``--base``)."""
+        return self._codec.freeze(cast(JointModel, model).codec, data, load_weights(self._card))
 
     def card(self, made: WeightsCard, provenance: Provenance) -> Card:
         fields: dict[str, Any] = asdict(made)

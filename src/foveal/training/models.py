@@ -59,7 +59,7 @@ class Trainable:
     """
 
     build: Callable[[dict[str, Any]], nn.Module]
-    freeze: Callable[[Any], dict[str, Tensor]]
+    freeze: Callable[..., dict[str, Tensor]]
     thaw: Callable[[dict[str, Tensor]], dict[str, Tensor]]
     shorten: Callable[[Any], dict[str, Tensor]] | None = None
     measure: Callable[[Any, list[Tensor]], dict[str, Tensor]] | None = None

@@ -12,7 +12,7 @@ from torch.func import functional_call  # pyright: ignore[reportUnknownVariableT
 
 from foveal.codecs.learned.gdn import GdnConfig, GdnModel
 from foveal.codecs.learned.pink_noise import pink_noise
-from foveal.codecs.learned.short_weights import PICTURE_ERROR_DB, short_transforms, shortened, widened
+from foveal.codecs.learned.short_weights import PICTURE_ERROR_DB, in_steps_of, short_transforms, shortened, widened
 from foveal.codecs.learned.weights import pack_weights
 
 
@@ -43,6 +43,39 @@ def test_outputs_move_as_far_as_stated(net: nn.Sequential, error: float) -> None
     with torch.no_grad():
         moved = functional_call(net, widened(_short(net, error)), (x,)) - functional_call(net, state, (x,))
     assert error / 1.3 < float(moved.square().mean().sqrt()) < 1.3 * error
+
+
+def test_weights_that_went_on_from_others_take_their_steps_and_pack_to_little(net: nn.Sequential) -> None:
+    near, old = _short(net, 0.003), widened(_short(net, 0.003))
+    numbers = torch.Generator().manual_seed(5)
+    new = {name: t + 0.02 * t.std() * torch.randn(t.shape, generator=numbers) for name, t in old.items()}
+    short = in_steps_of(near, new)
+    assert {name: t.shape for name, t in short.items()} == {name: t.shape for name, t in near.items()}
+    for name, t in widened(short).items():
+        if t.ndim > 1:
+            step = torch.exp2(near[f"{name}.row"].float()[:, None] + near[f"{name}.column"].float())[..., None, None]
+            moved = ((t - old[name]) / step).round()
+            assert float(((new[name] - t) / step).abs().max()) <= 1.001
+            assert not (moved % 2).any()
+            assert moved.any()
+            assert len(moved.unique()) < len((new[name] / step).round().unique())
+
+
+@torch.no_grad()
+def test_a_row_that_outgrows_its_bytes_gets_larger_steps(net: nn.Sequential) -> None:
+    near = _short(net, 0.03)
+    new = widened(near)
+    name = next(name for name, t in new.items() if t.ndim > 1 and f"{name}.high" not in near)
+    new[name][1] *= 300
+    new[name][2] += 1e-9
+    short = in_steps_of(near, new)
+    assert short.keys() == near.keys()
+    wider = (short[f"{name}.row"] - near[f"{name}.row"]).tolist()
+    assert wider[1] >= 2
+    assert not any(wider[:1] + wider[2:])
+    away = (widened(short)[name] - new[name]).abs()
+    assert float(away[1].max() / new[name][1].abs().max()) < 0.01
+    assert torch.equal(short[name][2], near[name][2])
 
 
 def test_steps_follow_what_goes_in_and_what_becomes_of_it() -> None:

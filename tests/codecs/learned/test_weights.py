@@ -58,11 +58,19 @@ def test_a_difference_gives_back_the_weights_and_is_smaller(folder: Path) -> Non
     assert apart.path.stat().st_size < 0.7 * alone.path.stat().st_size
 
 
-def test_a_base_of_other_sizes_or_that_is_missing_is_told(folder: Path) -> None:
-    _written(folder, "earlier", _tensors(0, 32))
-    with pytest.raises(ValueError, match="where earlier, which they are told apart from, has"):
+def test_a_base_may_be_a_difference_itself(folder: Path) -> None:
+    made = [_tensors(seed) for seed in range(3)]
+    bases = [None, "0", "1"]
+    written = [_written(folder, str(i), tensors, base) for i, (tensors, base) in enumerate(zip(made, bases, strict=True))]
+    assert all(_same(weights.load_weights(card), tensors) for card, tensors in zip(written, made, strict=True))
+
+
+def test_a_base_that_is_missing_is_told(folder: Path) -> None:
+    with pytest.raises(UnknownWeightsError, match="no weights 'earlier'"):
         weights.pack_weights(_tensors(1), "earlier")
-    card = _written(folder, "later", _tensors(1, 32), "earlier")
+    _written(folder, "earlier", _tensors(0, 32))
+    card = _written(folder, "later", _tensors(1), "earlier")
+    assert _same(weights.load_weights(card), _tensors(1))
     (folder / f"earlier{weights.SUFFIX}").unlink()
     with pytest.raises(UnknownWeightsError, match="install foveal again"):
         weights.load_weights(card)

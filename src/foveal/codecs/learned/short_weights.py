@@ -12,7 +12,7 @@ of transform coding. Steps by row and column are ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -27,15 +27,21 @@ _QUALITY = 95.0
 _DRAWS = 2
 _LEAST = 1e-3  # of a tensor's mean: what noise like photographs hardly excites, other pictures may
 _MOST = 32512  # steps in a weight: two bytes
+_FEW = 126  # steps in a weight of one byte, of those that move by two
 _FITS = 8  # rounds in which steps are fitted to the error
 _PARTS = (".row", ".column", ".high")
+_APART = 2
+"""Steps that weights move in where others' steps are theirs: what they add to the error has half the size of it."""
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
 """What a network gives for one input, with weights by name in the place of its own."""
 
 
-def short_transforms(model: nn.Module) -> dict[str, Tensor]:
-    """The tensors that ship of ``analysis`` and ``synthesis`` of a codec's model; their error is one of the picture."""
+def short_transforms(model: nn.Module, near: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The tensors that ship of ``analysis`` and ``synthesis`` of a codec's model; their error is one of the picture.
+
+    near: those of the weights that training went on from, if it did: then ``in_steps_of`` theirs.
+    """
 
     def outputs_of(x: Tensor) -> Outputs:
         return lambda weights: functional_call(model, weights, (x, torch.full((1,), _QUALITY)))[1]
@@ -43,7 +49,10 @@ def short_transforms(model: nn.Module) -> dict[str, Tensor]:
     state, kept = model.state_dict(), [name for name, _ in model.named_buffers()]
     state = {name: t for name, t in state.items() if name.startswith(("analysis.", "synthesis."))}
     learned = {name: t for name, t in state.items() if name not in kept}
-    short = shortened(learned, [outputs_of(x[None]) for x in pink_noise()], 10 ** (-PICTURE_ERROR_DB / 20))
+    if near is None:
+        short = shortened(learned, [outputs_of(x[None]) for x in pink_noise()], 10 ** (-PICTURE_ERROR_DB / 20))
+    else:
+        short = in_steps_of(near, learned)
     return short | {name: state[name].half() for name in state.keys() - learned.keys()}
 
 
@@ -63,6 +72,30 @@ def shortened(state: dict[str, Tensor], outputs: Sequence[Outputs], error: float
     out = {name: t.half() for name, t in state.items() if name not in weights}
     for name, weight in weights.items():
         out |= _packed(name, weight, *steps[name])
+    return out
+
+
+@torch.no_grad()
+def in_steps_of(near: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of the same names and sizes as those of ``shortened`` that are ``near``, and few that differ: the difference packs small.
+
+    A weight is that of ``near`` and an even number of its steps more or less; where it needs more bits than that has, steps of the row
+    are larger.
+    """
+    out = {name: t.half() for name, t in state.items() if t.ndim <= 1}
+    for name, weight in state.items():
+        if weight.ndim <= 1:
+            continue
+        row, column, high = near[f"{name}.row"].float(), near[f"{name}.column"].float(), near.get(f"{name}.high")
+        size = (weight / _step(weight, row, column)).abs().flatten(1).amax(1)
+        wider = (size / (_FEW if high is None else _MOST)).clamp_min(1).log2().ceil()
+        place = weight / _step(weight, row + wider, column)
+        known = near[name].float() + (0 if high is None else 256 * high.float())
+        moved = known + ((place - known) / _APART).round() * _APART
+        same = (wider == 0).reshape(-1, *[1] * (weight.ndim - 1))
+        out |= _bytes(
+            name, torch.where(same & (moved.abs() <= _MOST), moved, place.round()), row + wider, column, high is not None
+        )
     return out
 
 
@@ -125,7 +158,11 @@ def _error(weight: Tensor, sensitivity: Tensor, row: Tensor, column: Tensor) -> 
 def _packed(name: str, weight: Tensor, row: Tensor, column: Tensor) -> dict[str, Tensor]:
     """Steps as int8, a byte above it where one does not hold them: apart they compress better."""
     whole = (weight / _step(weight, row, column)).round()
+    return _bytes(name, whole, row, column, bool(((whole < -128) | (whole > 127)).any()))
+
+
+def _bytes(name: str, whole: Tensor, row: Tensor, column: Tensor, two: bool) -> dict[str, Tensor]:
     low = (whole + 128).remainder(256) - 128
-    high = (whole - low) / 256
-    parts = {name: low, f"{name}.high": high, f"{name}.row": row, f"{name}.column": column}
-    return {part: t.to(torch.int8) for part, t in parts.items() if t is not high or high.any()}
+    parts = {name: low, f"{name}.row": row, f"{name}.column": column}
+    parts |= {f"{name}.high": (whole - low) / 256} if two else {}
+    return {part: t.to(torch.int8) for part, t in parts.items()}

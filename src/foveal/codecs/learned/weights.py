@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from foveal.codecs.learned.weights_difference import put_together, told_apart
 from foveal.errors import UnknownWeightsError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class WeightsCard:
 
     id: the first four bytes of the SHA-256 of the safetensors file, in hexadecimal. config: the network's sizes.
     recipe: the recipe's name, and where the run departed from it. figures: what the weights score, and how that was measured.
-    base: the weights, of the same sizes, that the bytes of the file are the difference to, each modulo 256; None for a file that stands alone.
+    base: the weights that the file is the difference to (``weights_difference``); None for a file that stands alone.
     extends: the weights whose tensors these are added to, and stand in the place of where names are the same; None for those that are whole.
     """
 
@@ -153,11 +152,11 @@ def _extended(name: str, own: dict[str, Tensor], extends: str) -> dict[str, Tens
 def pack_weights(tensors: dict[str, Tensor], base: str | None = None, extends: str | None = None) -> tuple[str, bytes]:
     """The id of tensors, and the bytes of their file: safetensors under xz, which takes off a fifth.
 
-    base: the name of weights of the same sizes, in ``FOLDER``, to store the difference to. extends: of those, also there, that the tensors
+    base: the name of weights like them, in ``FOLDER``, to store the difference to. extends: of those, also there, that the tensors
     are added to when they are loaded.
 
     Raises:
-        ValueError: they are of other sizes. UnknownWeightsError: there are no such weights to extend.
+        UnknownWeightsError: there are no such weights to store the difference to, or to extend.
     """
     import torch
     from safetensors.torch import save as save_safetensors
@@ -165,7 +164,7 @@ def pack_weights(tensors: dict[str, Tensor], base: str | None = None, extends: s
     if extends is not None:
         tensors = tensors | {_EXTENDS: torch.tensor(list(bytes.fromhex(named_card(extends).id)), dtype=torch.uint8)}
     data = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
-    stored = data if base is None else _moved(data, base, -1)
+    stored = data if base is None else told_apart(data, _base(base))
     return weights_id(data), lzma.compress(stored, lzma.FORMAT_XZ, filters=_FILTERS)
 
 
@@ -189,16 +188,12 @@ def _loaded(data: bytes) -> dict[str, Tensor]:
 
 def _unpacked(path: Path, base: str | None) -> bytes:
     data = lzma.decompress(path.read_bytes())
-    return data if base is None else _moved(data, base, 1)
+    return data if base is None else put_together(data, _base(base))
 
 
-def _moved(data: bytes, base: str, sign: int) -> bytes:
-    """Each byte plus, or minus, that of the base, modulo 256."""
-    stored = lzma.decompress((FOLDER / f"{base}{SUFFIX}").read_bytes())
-    if len(stored) != len(data):
-        raise ValueError(f"{len(data)} bytes, where {base}, which they are told apart from, has {len(stored)}")
-    own, other = np.frombuffer(data, np.uint8), np.frombuffer(stored, np.uint8)
-    return (own + np.uint8(sign % 256) * other).tobytes()
+def _base(name: str) -> bytes:
+    card = named_card(name)
+    return _unpacked(card.path, card.base)
 
 
 def weights_id(data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,9 +49,9 @@ class FrequencyNetworks:
 
 
 @torch.no_grad()
-def freeze(model: FrequencyModel) -> dict[str, Tensor]:
-    """The tensors that ship: transforms shortened; entropy networks, steps and tables in integers."""
-    tensors = short_transforms(model) | frozen_layers(model.prior, "prior.")
+def freeze(model: FrequencyModel, near: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The tensors that ship: transforms shortened, in steps of those ``near`` if given; entropy networks, steps and tables in integers."""
+    tensors = short_transforms(model, near) | frozen_layers(model.prior, "prior.")
     for band, quantiser in enumerate(model.quantisers):
         assert isinstance(quantiser, Quantiser)
         exponent = quantiser.exponent.round()
