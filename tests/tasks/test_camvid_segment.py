@@ -188,7 +188,7 @@ def test_a_run_is_exported_with_a_card_and_trained_on(
     card = export_run(TINY, tmp_path / "run", tmp_path / "out", Provenance("tiny", "cuts of a photograph", "none", "tiny.toml"))
     written = json.loads((tmp_path / "out" / "tiny.json").read_text())
     assert (written["network"], written["id"], written["steps"]) == ("camvid-segment", card.id, 4)
-    assert written["recipe"] == "tiny.toml; batch norm folded, float16 in steps of 1/8 of each output's spread"
+    assert written["recipe"] == "tiny.toml; batch norm folded, in steps of 1/8 of each output's spread"
     subject = subject_of(TINY)
     subject.build().load_state_dict(subject.thaw(read_tensors(tmp_path / "out" / "tiny.safetensors.xz")))
 

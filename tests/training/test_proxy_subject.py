@@ -97,7 +97,7 @@ def test_a_run_learns_and_ends_as_weights_that_guide(
     assert any(not torch.equal(trained[name], before[name]) for name in before)
 
     card = export_run(TINY, tmp_path / "run", tmp_path / "out", Provenance("tiny", "noise", "none", "tiny.toml"), fake_lessons)
-    assert card.recipe.startswith("tiny.toml; batch norm folded, float16")
+    assert card.recipe.startswith("tiny.toml; batch norm folded, in steps")
     assert card.recipe.endswith("; scales by 1 squares held out")
     monkeypatch.setattr("foveal.codecs.learned.weights.FOLDER", tmp_path / "out")
     monkeypatch.setattr(builtin, "FOLDER", tmp_path / "out")
@@ -106,7 +106,11 @@ def test_a_run_learns_and_ends_as_weights_that_guide(
     assert tensors["scales"].dtype == torch.float32
     assert torch.isfinite(tensors["scales"]).all()
     assert len(set(tensors["scales"].tolist())) == len(HEADS)
-    assert all(t.dtype == torch.float16 for name, t in tensors.items() if name != "scales")
+    assert all(
+        t.dtype == (torch.int8 if t.ndim > 1 else torch.float16)
+        for name, t in tensors.items()
+        if name.endswith((".weight", ".bias"))
+    )
     proxy = load_frozen(tensors, ProxyConfig(**card.config))  # type: ignore[arg-type]
     part = Picture(photo.samples[:32, :48].copy())
     for scores in ("harm", "gradients"):

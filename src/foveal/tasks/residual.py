@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, cast, final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_LEAST_SPREAD: Final = 2.0**-18
-"""Of weights: float16 holds no step much smaller."""
+from foveal.codecs.learned.short_weights import widened
 
 
 @final
@@ -69,20 +68,6 @@ def shortened(tensors: dict[str, Tensor], bits: int) -> dict[str, Tensor]:
     return out
 
 
-def on_grid(tensors: dict[str, Tensor], parts: int) -> dict[str, Tensor]:
-    """Float16 tensors whose values are multiples of a power of two, at most ``1 / parts`` of their standard deviation, for each output
-    channel its own: few values differ, which compression takes off. Tensors of one dimension stay as they are.
-    """
-    out = dict(tensors)
-    for name, t in tensors.items():
-        if t.dim() > 1:
-            x = t.float()
-            spread = x.std(tuple(range(1, t.dim())), correction=0, keepdim=True).clamp_min(_LEAST_SPREAD)
-            step = torch.exp2(torch.floor(torch.log2(spread / parts)))
-            out[name] = ((x / step).round() * step).half()
-    return out
-
-
 def unfold(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """A state of ``model`` to train on from tensors that ship: batch norms that begin by adding what had become a bias.
 
@@ -90,6 +75,7 @@ def unfold(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """
     if any(".norm." in name for name in tensors):
         return tensors
+    tensors = widened(tensors)
     state = model.state_dict()
     for name, module in _normed(model):
         if not isinstance(module.norm, nn.BatchNorm2d):
@@ -105,7 +91,7 @@ def ready(model: nn.Module, tensors: dict[str, Tensor]) -> None:
     Raises:
         RuntimeError: tensors of other sizes.
     """
-    model.load_state_dict({name: t.float() for name, t in tensors.items()})
+    model.load_state_dict(widened(tensors))
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (the overload is missing in torch)
     model.eval().requires_grad_(False)
 

@@ -43,7 +43,7 @@ def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, 
     _write(card, written, out)
     if (beside := subject.companion(model, card)) is not None:
         made, written = _packed(
-            beside.frozen, beside.config, dataclasses.replace(provenance, name=beside.name, base=None), progress
+            beside.frozen, beside.config, dataclasses.replace(provenance, name=beside.name, base=beside.base), progress
         )
         _write(beside.card(made), written, out)
     return card

@@ -25,7 +25,7 @@ from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
-from foveal.tasks.latent.weights import LatentCard
+from foveal.tasks.latent.weights import LatentCard, latent_cards
 from foveal.tasks.residual import unfold
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
@@ -167,15 +167,20 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
         return Card(**fields, codec="frequency", default=provenance.default, preset=provenance.preset or PRESET)
 
     def companion(self, model: nn.Module, card: WeightsCard) -> Companion:
-        """The networks that read latents of the codec, ``latent-`` before its name."""
+        """The networks that read latents of the codec, ``latent-`` before its name: where it is stored as a difference, the difference
+        to those of the same sizes that read what it started from.
+        """
         network = cast(JointModel, model).heads
+        sizes = asdict(network.config)
+        known = [c for c in latent_cards() if c.reads == self._card.id and c.config == sizes] if card.base else []
+        near, base = (load_weights(known[-1]), known[-1].name) if known else (None, None)
         names = [name for name, _ in cast(Any, network).named_children() if name != "trunk"]
 
         def own(made: WeightsCard) -> LatentCard:
             fields: dict[str, Any] = asdict(made)
             return LatentCard(**fields, reads=card.id, heads=",".join(names))
 
-        return Companion(f"latent-{card.name}", asdict(network.config), frozen_on_grid(network), own)
+        return Companion(f"latent-{card.name}", sizes, frozen_on_grid(network, near), own, base)
 
     def _shipped(self) -> dict[str, Tensor]:
         return thaw(load_weights(self._card))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from foveal.codecs.learned.frequency.twin import float_twin, frequency_card
 from foveal.codecs.learned.quality_levels import float_hats
+from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
 from foveal.errors import RecipeError
@@ -114,7 +115,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out."""
-        fresh = LatentNetwork(self._sizes)
+        tensors, fresh = widened(tensors), LatentNetwork(self._sizes)
         fresh.trunk.load_state_dict({name: tensors[f"trunk.{name}"].float() for name in fresh.trunk.state_dict()})
         self._begin_heads(fresh)
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -12,8 +12,9 @@ from typing import Any, Final, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from foveal.codecs.learned.short_weights import in_steps_of, on_grid
 from foveal.codecs.learned.weights import WeightsCard
-from foveal.tasks.residual import fold, on_grid
+from foveal.tasks.residual import fold
 from foveal.training.config import TrainConfig
 
 _PARTS: Final = 8
@@ -60,19 +61,28 @@ class Frozen:
     extends: str | None = None
 
 
-def frozen_on_grid(model: nn.Module) -> Frozen:
-    """A network with batch norms, as it ships where it need not compute exactly: its values are few, so that it packs small."""
-    return Frozen(on_grid(fold(model), _PARTS), f"batch norm folded, float16 in steps of 1/{_PARTS} of each output's spread")
+def frozen_on_grid(model: nn.Module, near: Mapping[str, Tensor] | None = None) -> Frozen:
+    """A network with batch norms, as it ships where it need not compute exactly: its values are few, so that it packs small.
+
+    near: tensors of weights that it went on from, in whose steps it then is.
+    """
+    if near is not None:
+        return Frozen(in_steps_of(near, fold(model), 1), "batch norm folded, in steps of the weights that it went on from")
+    return Frozen(on_grid(fold(model), _PARTS), f"batch norm folded, in steps of 1/{_PARTS} of each output's spread")
 
 
 @dataclass(frozen=True, eq=False)
 class Companion:
-    """Weights that a run made beside those that bear its name. config: sizes of the network. card: with what only such weights have."""
+    """Weights that a run made beside those that bear its name. config: sizes of the network. card: with what only such weights have.
+
+    base: weights that ship, to store the difference to.
+    """
 
     name: str
     config: dict[str, int | float | str]
     frozen: Frozen
     card: Callable[[WeightsCard], WeightsCard]
+    base: str | None = None
 
 
 class Lessons(ABC, Generic[B]):

@@ -30,8 +30,8 @@ _MOST = 32512  # steps in a weight: two bytes
 _FEW = 126  # steps in a weight of one byte, of those that move by two
 _FITS = 8  # rounds in which steps are fitted to the error
 _PARTS = (".row", ".column", ".high")
-_APART = 2
-"""Steps that weights move in where others' steps are theirs: what they add to the error has half the size of it."""
+_LEAST_SPREAD = 2.0**-18
+"""Of a row whose weights are all alike."""
 
 Outputs = Callable[[dict[str, Tensor]], Tensor]
 """What a network gives for one input, with weights by name in the place of its own."""
@@ -75,12 +75,26 @@ def shortened(state: dict[str, Tensor], outputs: Sequence[Outputs], error: float
     return out
 
 
+def on_grid(state: Mapping[str, Tensor], parts: int) -> dict[str, Tensor]:
+    """Tensors as those of ``shortened``, where no outputs were measured: steps are at most ``1 / parts`` of the standard deviation of
+    each row.
+    """
+    out = {name: t.half() for name, t in state.items() if t.ndim <= 1}
+    for name, weight in state.items():
+        if weight.ndim > 1:
+            spread = weight.float().std(tuple(range(1, weight.ndim)), correction=0).clamp_min(_LEAST_SPREAD)
+            row = torch.floor(torch.log2(spread / parts))
+            row += (weight.float().flatten(1).abs().amax(1) / torch.exp2(row) / _MOST).clamp_min(1).log2().ceil()
+            out |= _packed(name, weight.float(), row, torch.zeros(weight.shape[1]))
+    return out
+
+
 @torch.no_grad()
-def in_steps_of(near: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[str, Tensor]:
+def in_steps_of(near: Mapping[str, Tensor], state: Mapping[str, Tensor], apart: int = 2) -> dict[str, Tensor]:
     """Tensors of the same names and sizes as those of ``shortened`` that are ``near``, and few that differ: the difference packs small.
 
-    A weight is that of ``near`` and an even number of its steps more or less; where it needs more bits than that has, steps of the row
-    are larger.
+    A weight is that of ``near`` and so many times ``apart`` of its steps more or less; where it needs more bits than that has, steps of the
+    row are larger.
     """
     out = {name: t.half() for name, t in state.items() if t.ndim <= 1}
     for name, weight in state.items():
@@ -91,7 +105,7 @@ def in_steps_of(near: Mapping[str, Tensor], state: dict[str, Tensor]) -> dict[st
         wider = (size / (_FEW if high is None else _MOST)).clamp_min(1).log2().ceil()
         place = weight / _step(weight, row + wider, column)
         known = near[name].float() + (0 if high is None else 256 * high.float())
-        moved = known + ((place - known) / _APART).round() * _APART
+        moved = known + ((place - known) / apart).round() * apart
         same = (wider == 0).reshape(-1, *[1] * (weight.ndim - 1))
         out |= _bytes(
             name, torch.where(same & (moved.abs() <= _MOST), moved, place.round()), row + wider, column, high is not None
