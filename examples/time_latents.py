@@ -23,9 +23,10 @@ from pathlib import Path
 import foveal
 from foveal.codecs.base import EncodeSettings
 from foveal.tasks.choice import Asked, FileAnalyst, Source
-from foveal.tasks.latent import Latents, LatentTask, card_for, open_head, read_latents
+from foveal.tasks.latent import Latents, LatentTask, open_head, read_latents
 from foveal.tasks.latent.feature_task import LatentFeatureTask
 from foveal.tasks.latent.running import HEADS
+from foveal.tasks.latent.weights import latent_cards
 
 _BANDS = (3, 2, 1)
 
@@ -52,8 +53,7 @@ def warm(data: bytes, network: str | None, task: str | None, threads: int, runs:
 def together(data: bytes, folder: Path, threads: int, runs: int = 25) -> None:
     """Prints the median milliseconds of each head alone, of their sum, and of all on one trunk."""
     latents = read_latents(data, threads=threads)
-    card = card_for(latents.weights, "segment")
-    assert card is not None
+    card = max((card for card in latent_cards() if card.reads == latents.weights), key=lambda card: card.heads.count(","))
     names = [name for name in card.heads.split(",") if name in HEADS or (folder / f"{name}.onnx").is_file()]
     tasks = [open_head(card, name, None if name in HEADS else folder / f"{name}.onnx", threads) for name in names]
     alone: list[list[float]] = [[] for _ in tasks]

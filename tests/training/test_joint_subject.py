@@ -232,7 +232,7 @@ def test_a_run_starts_from_heads_goes_on_as_if_it_had_not_stopped_and_exports_tw
 
 
 def test_the_shipped_recipe_is_read_and_its_networks_are_those_of_the_heads_recipe() -> None:
-    config, heads = (read_recipe(ROOT / "recipes" / f"{name}.toml") for name in ("frequency-joint", "latent-frequency"))
+    config, heads = (read_recipe(ROOT / "recipes" / f"{name}.toml") for name in ("frequency-joint", "latent-segment"))
     assert isinstance(config, JointTraining)
     assert not isinstance(heads, JointTraining)
     assert (config.model, config.reads) == (heads.model, heads.reads)  # type: ignore[union-attr]

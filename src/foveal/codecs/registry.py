@@ -39,7 +39,7 @@ _TABLE: tuple[_Row, ...] = (
         CodecInfo(
             2, "frequency", "Foveal's own: three frequency bands, exact entropy networks", (".fvl",),
             QualityScale("quality", 1, 100, True), learned=True, alpha=True, metadata=True, needs=("torch",),
-            presets=("mse", "ms-ssim", "icm"), bands=3, tiles=True, importance=True, octave=18.8,
+            presets=("mse", "ms-ssim", "icm", "joint"), bands=3, tiles=True, importance=True, octave=18.8,
         ),
         _LEARNED + "frequency.codec", "FrequencyCodec",
     ),
