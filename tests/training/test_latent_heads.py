@@ -158,6 +158,11 @@ def test_first_filters_are_solved_for_before_the_first_step(folder: Path, cuts: 
     x = torch.rand(1, 3, 128, 128)
     colours = functional.avg_pool2d(functional.pixel_shuffle(stem.colours(features(x, torch.ones(1), 3)), 4), 4)
     assert float((colours - functional.avg_pool2d(x, 8)).abs().mean()) < 0.05
+    frozen = LatentSubject(CONFIG).freeze(network, None)
+    for part, conv in (("colours", stem.colours), ("filters", stem.filters)):
+        assert torch.equal(frozen.tensors[f"{CLASSIFIER}.heads.0.{part}.weight"], conv.weight.half())
+    assert frozen.tensors["trunk.from_64.weight"].dtype == torch.int8
+    assert frozen.note.endswith("what was solved for in float16")
 
 
 @pytest.mark.parametrize("network", [CLASSIFIER, DETECTOR])

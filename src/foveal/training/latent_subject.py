@@ -16,6 +16,7 @@ from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.residual import fold, unfold
@@ -122,7 +123,11 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        return frozen_on_grid(model)
+        """What least squares gave stays float16: large weights that nearly cancel have no room for rounding."""
+        network = cast(LatentNetwork, model)
+        stems = [name for name, module in network.named_modules() if isinstance(module, StemHead)]  # pyright: ignore[reportUnknownVariableType]
+        weights = [f"{stem}.{part}" for stem in stems for part in ("colours.weight", "filters.weight")]
+        return frozen_on_grid(network, apart=weights)
 
     def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
         fields: dict[str, Any] = asdict(made)

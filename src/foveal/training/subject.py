@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -61,14 +61,18 @@ class Frozen:
     extends: str | None = None
 
 
-def frozen_on_grid(model: nn.Module, near: Mapping[str, Tensor] | None = None) -> Frozen:
+def frozen_on_grid(model: nn.Module, near: Mapping[str, Tensor] | None = None, apart: Collection[str] = ()) -> Frozen:
     """A network with batch norms, as it ships where it need not compute exactly: its values are few, so that it packs small.
 
-    near: tensors of weights that it went on from, in whose steps it then is.
+    near: tensors of weights that it went on from, in whose steps it then is. apart: names of those that stay float16.
     """
-    if near is not None:
-        return Frozen(in_steps_of(near, fold(model), 1), "batch norm folded, in steps of the weights that it went on from")
-    return Frozen(on_grid(fold(model), _PARTS), f"batch norm folded, in steps of 1/{_PARTS} of each output's spread")
+    tensors = fold(model)
+    kept = {name: tensors.pop(name) for name in apart}
+    if near is None:
+        made, note = on_grid(tensors, _PARTS), f"in steps of 1/{_PARTS} of each output's spread"
+    else:
+        made, note = in_steps_of(near, tensors, 1), "in steps of the weights that it went on from"
+    return Frozen(made | kept, f"batch norm folded, {note}{', what was solved for in float16' if kept else ''}")
 
 
 @dataclass(frozen=True, eq=False)
