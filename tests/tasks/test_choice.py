@@ -118,6 +118,16 @@ def test_heads_stand_in_for_networks_that_they_learned_from_or_feed() -> None:
         assert stand_in(other) is None, other
 
 
+def test_another_network_under_the_name_of_one_that_is_fed_reads_the_picture(coded: bytes, tmp_path: Path) -> None:
+    network = f"onnx:{make_networks(tmp_path) / f'{DETECTOR}.onnx'}"
+    answer = FileAnalyst(Asked(network)).answer(coded)
+    assert answer.read_from == "pixels"
+    assert answer.why is not None
+    assert answer.why.endswith("is not the yolox_nano_coco that a head feeds, for all its name")
+    with pytest.raises(NetworkError, match="for all its name; leave --from latent"):
+        FileAnalyst(Asked(network, source="latent")).answer(coded)
+
+
 def test_a_detector_says_which_things_are_there(photo: Picture, tmp_path: Path) -> None:
     network = make_networks(tmp_path) / f"{DETECTOR}.onnx"
     boxes = foveal.analyze(photo, network=f"onnx:{network}")

@@ -105,6 +105,7 @@ class FileAnalyst:
             self._pixel = None if asked.network is None else self._open(asked.network)
         self.task = asked.task or self._open_pixels().record.task
         self._heads: dict[str, LatentTask | LatentFeatureTask] = {}
+        self._others = dict[Path, bool]()
 
     def _asked_for(self, result: Result, classes: Vocabulary) -> Result:
         """Of boxes what they show, where that was asked for."""
@@ -157,9 +158,11 @@ class FileAnalyst:
             return "pixels were asked for"
         if head is None:
             return f"only .fvl files of {LATENT_CODEC} have latents that a head reads"
-        name, _ = self._wanted_head()
+        name, file = self._wanted_head()
         if name is None:
             return f"no head stands in for {self._asked.network}"
+        if file is not None and self._is_other(name, file):
+            return f"{file} is not the {name} that a head feeds, for all its name"
         if card_for(head.weights.hex(), name) is None:
             fits = ", ".join(f"{card.reads} ({card.heads})" for card in latent_cards()) or "none"
             return f"no head for {name} reads files of weights {head.weights.hex()}; heads here read {fits}"
@@ -173,6 +176,15 @@ class FileAnalyst:
         # A head with a network's own rest is that network; one that learned from it is not, so who names it by itself gets it.
         found = stand_in(network) if self._asked.record is None else None
         return (None, None) if found is None or found.file is None else (found.head, found.file)
+
+    def _is_other(self, head: str, file: Path) -> bool:
+        """Whether a file that bears the name of a network that is fed is another network."""
+        from foveal.tasks.latent.cuts import CUTS
+        from foveal.tasks.networks.base import file_identity
+
+        if file not in self._others:
+            self._others[file] = file_identity(file) not in {cut.sha256 for cut in CUTS[head]}
+        return self._others[file]
 
     def _open_head(self, weights: str) -> LatentTask | LatentFeatureTask:
         from foveal.tasks.latent.feature_task import open_head

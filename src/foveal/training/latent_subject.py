@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast, final
@@ -125,7 +126,8 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """What least squares gave stays float16: large weights that nearly cancel have no room for rounding."""
         network = cast(LatentNetwork, model)
-        stems = [name for name, module in network.named_modules() if isinstance(module, StemHead)]  # pyright: ignore[reportUnknownVariableType]
+        modules = cast("Iterator[tuple[str, nn.Module]]", network.named_modules())
+        stems = [name for name, module in modules if isinstance(module, StemHead)]
         weights = [f"{stem}.{part}" for stem in stems for part in ("colours.weight", "filters.weight")]
         return frozen_on_grid(network, apart=weights)
 
