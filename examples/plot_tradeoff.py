@@ -9,6 +9,7 @@ Usage: python examples/plot_tradeoff.py NAME=FOLDER[+FOLDER] [NAME=...] --out tr
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ def draw(series: Sequence[Series]) -> Figure:
     FigureCanvasAgg(figure)
     space = figure.add_subplot(2, 2, 1, projection="3d")
     sides = [(figure.add_subplot(2, 2, place), pair) for place, pair in ((2, (0, 1)), (3, (0, 2)), (4, (1, 2)))]
-    for one, marker in zip(series, "osD^vP", strict=False):
+    for one, marker in zip(series, itertools.cycle("osD^vP"), strict=False):
         columns = list(zip(*one.points, strict=True))
         space.plot(*columns, marker=marker, label=one.name)
         for axes, (across, up) in sides:

@@ -180,7 +180,7 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
             fields: dict[str, Any] = asdict(made)
             return LatentCard(**fields, reads=card.id, heads=",".join(names))
 
-        return Companion(f"latent-{card.name}", sizes, frozen_on_grid(network, near), own, base)
+        return Companion(f"latent-{card.name}", sizes, frozen_on_grid(network, near, network.solved), own, base)
 
     def _shipped(self) -> dict[str, Tensor]:
         return thaw(load_weights(self._card))

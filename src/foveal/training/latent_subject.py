@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast, final
@@ -17,7 +16,6 @@ from foveal.codecs.learned.weights import WeightsCard
 from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
-from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.residual import fold, unfold
@@ -124,12 +122,8 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
-        """What least squares gave stays float16: large weights that nearly cancel have no room for rounding."""
         network = cast(LatentNetwork, model)
-        modules = cast("Iterator[tuple[str, nn.Module]]", network.named_modules())
-        stems = [name for name, module in modules if isinstance(module, StemHead)]
-        weights = [f"{stem}.{part}" for stem in stems for part in ("colours.weight", "filters.weight")]
-        return frozen_on_grid(network, apart=weights)
+        return frozen_on_grid(network, apart=network.solved)
 
     def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
         fields: dict[str, Any] = asdict(made)

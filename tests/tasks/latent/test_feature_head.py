@@ -11,6 +11,7 @@ from foveal.tasks.input import InputRecord, place_of
 from foveal.tasks.latent import tensor_heads
 from foveal.tasks.latent.cuts import Cut, CutTensor
 from foveal.tasks.latent.feature_head import FeatureHead
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.tensor_heads import GridHead, StemHead
 from foveal.tasks.residual import Normed
 
@@ -114,3 +115,9 @@ def test_what_changes_in_the_picture_changes_where_it_lies(stride: int) -> None:
     assert float(apart[0]) > 1e-4
     assert float(apart[-1]) == 0 or stride == 32
     assert float(apart[0]) > float(apart[-1])
+
+
+def test_a_network_tells_which_weights_were_solved_for() -> None:
+    network = LatentNetwork(LatentConfig(segment=11, yolox_nano_coco=4, mobilenet_v2_imagenet=1))
+    assert network.solved == [f"yolox_nano_coco.heads.0.{part}.weight" for part in ("colours", "filters")]
+    assert set(network.solved) <= network.state_dict().keys()

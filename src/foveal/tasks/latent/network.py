@@ -6,7 +6,7 @@ understanding from deep compression without decoding", ICLR 2018; the bands, any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast, final
 
@@ -18,6 +18,7 @@ from foveal.errors import NetworkError, RecipeError
 from foveal.tasks.camvid_segment.network import SegmenterConfig, SegmenterTail
 from foveal.tasks.latent.cuts import cut_of
 from foveal.tasks.latent.feature_head import FeatureHead
+from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.residual import Block, Normed
 
@@ -149,6 +150,13 @@ class LatentNetwork(nn.Module):
             having = ", ".join(name for name in FED if getattr(self, name) is not None) or "none"
             raise NetworkError(f"these weights have no head that feeds {network!r}; they feed {having}")
         return head
+
+    @property
+    def solved(self) -> list[str]:
+        """Weights that least squares gave: large ones that nearly cancel, which have no room for rounding."""
+        modules = cast("Iterator[tuple[str, nn.Module]]", self.named_modules())
+        stems = [name for name, module in modules if isinstance(module, StemHead)]
+        return [f"{stem}.{part}.weight" for stem in stems for part in ("colours", "filters")]
 
     def forward(self, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
         """The features that all heads read."""
