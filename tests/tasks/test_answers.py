@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from foveal.tasks.answers import finding_lines, findings
-from foveal.tasks.results import Boxes, Joints
+from foveal.tasks.results import Boxes, ClassScores, Joints
 from foveal.tasks.vocabulary import Vocabulary
 
 NAMES = Vocabulary("things", ("cat", "dog"))
@@ -23,3 +23,10 @@ def test_positions_have_two_decimals_in_numbers_and_none_in_words() -> None:
     places = findings(joints, NAMES, None)
     assert [(one["x"], one["y"]) for one in map(asdict, places)] == [(1.23, 2.5), (7.13, 8.0)]
     assert finding_lines(places, every=True)[0].endswith(" 1,2")
+
+
+def test_words_leave_out_classes_that_are_hardly_there() -> None:
+    found = findings(ClassScores(np.array([0.004, 0.3], np.float32)), NAMES, None)
+    assert [one.name for one in found] == ["dog", "cat"]  # type: ignore[union-attr]
+    assert finding_lines(found, every=False) == ["  30.00%  dog", "(1 of a lower score)"]
+    assert len(finding_lines(found, every=True)) == 2

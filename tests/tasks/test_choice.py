@@ -89,7 +89,10 @@ def test_fewer_bands_are_fewer_bytes(coded: bytes, bands: int) -> None:
 def test_other_files_are_decoded_and_it_is_said_why(photo: Picture, coded: bytes) -> None:
     analyst = FileAnalyst(Asked(None, "segment"))
     for data, why in (
-        (foveal.encode(photo, preset="ms-ssim", quality=20), "no head for segment reads files of weights"),
+        (
+            foveal.encode(photo, preset="ms-ssim", quality=20),
+            "no head for segment reads files of frequency-ms-ssim-2 (preset ms-ssim); heads here",
+        ),
         (foveal.encode(photo, codec="gdn", quality=20), "only .fvl files of frequency"),
         (foveal.encode(photo, codec="jpeg", quality=20), None),
     ):
@@ -147,7 +150,9 @@ def test_a_detector_says_which_things_are_there(photo: Picture, tmp_path: Path) 
 
 def test_latents_alone_are_refused_where_nothing_fits(photo: Picture) -> None:
     analyst = FileAnalyst(Asked(None, "segment", source="latent"))
-    with pytest.raises(NetworkError, match=r"no head for segment reads files of weights .*heads here read"):
+    with pytest.raises(
+        NetworkError, match=r"no head for segment reads files of frequency-ms-ssim-2 .*heads here read those of frequency"
+    ):
         analyst.answer(foveal.encode(photo, preset="ms-ssim", quality=20))
     with pytest.raises(NetworkError, match=r"only \.fvl files of frequency"):
         analyst.answer(foveal.encode(photo, codec="jpeg", quality=20))
@@ -165,7 +170,7 @@ def test_what_cannot_be_asked_is_named(coded: bytes) -> None:
     with pytest.raises(NetworkError, match="no network for pose"):
         Asked(None, "pose", source="pixels")
     with pytest.raises(
-        NetworkError, match=r"no head for pose reads files of weights .*, and no network for pose that reads pictures"
+        NetworkError, match=r"no head for pose reads files of frequency-2 .*, and no network for pose that reads pictures"
     ):
         FileAnalyst(Asked(None, "pose")).answer(coded)
     with pytest.raises(SettingsError, match="bands = 4"):

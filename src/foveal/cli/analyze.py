@@ -74,7 +74,7 @@ def analyze(
     Of a .fvl file that a head of foveal reads no picture is made; --from says otherwise. An overlay is drawn over the decoded picture.
 
     PICTURE is any file that foveal reads or decodes. A network needs a record of what it is given and says (docs/tasks.md).
-    A text lists objects of a score of 0.3 or more and joints of 0.2 or more, JSON lists all; --top chooses by number.
+    A text lists classes of 0.5 % or more, objects of a score of 0.3 and joints of 0.2, JSON lists all; --top chooses by number.
 
     A picture that fails does not stop the others. A folder is a batch: finished ones are skipped when the command
     is run again. Status: 0 all done, 1 something failed, 2 a command line that cannot be read.

@@ -12,6 +12,8 @@ from foveal.tasks.results import VOID, Boxes, ClassMap, ClassScores, Joints, Res
 from foveal.tasks.vocabulary import Vocabulary
 
 TOP_CLASSES: Final = 5
+LIKELY: Final = 0.005
+"""What a text lists classes from."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def runs_of(result: Result) -> tuple[int, ...] | None:
 
 
 def finding_lines(found: tuple[Finding, ...], every: bool) -> list[str]:
-    """A line for each finding. every: objects and joints of low scores too."""
+    """A line for each finding. every: those of low scores too."""
     lines = [_line(one) for one in found if every or not _weak(one)]
     left = len(found) - len(lines)
     return [*lines, f"({left} of a lower score)"] if left else lines or ["nothing"]
@@ -103,6 +105,8 @@ def finding_lines(found: tuple[Finding, ...], every: bool) -> list[str]:
 
 def _weak(one: Finding) -> bool:
     match one:
+        case ScoredClass():
+            return one.score < LIKELY
         case FoundObject():
             return one.score < SURE
         case FoundJoint():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, final
 
 from foveal.codecs.base import DecodeSettings
+from foveal.codecs.learned.weights import cards
 from foveal.codecs.registry import codec_by_name
 from foveal.codecs.sniff import codec_of, read_any
 from foveal.container.format import SIGNATURE, Head
@@ -25,6 +27,7 @@ from foveal.tasks.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from foveal.tasks.latent.feature_task import LatentFeatureTask
     from foveal.tasks.latent.running import LatentTask
+    from foveal.tasks.latent.weights import LatentCard
 
 Source = Literal["auto", "latent", "pixels"]
 SOURCES: Final = ("auto", "latent", "pixels")
@@ -164,8 +167,7 @@ class FileAnalyst:
         if file is not None and self._is_other(name, file):
             return f"{file} is not the {name} that a head feeds, for all its name"
         if card_for(head.weights.hex(), name) is None:
-            fits = ", ".join(f"{card.reads} ({card.heads})" for card in latent_cards()) or "none"
-            return f"no head for {name} reads files of weights {head.weights.hex()}; heads here read {fits}"
+            return f"no head for {name} reads files of {_weights_name(head.weights.hex())}; heads here read those of {_readable(latent_cards())}"
         return None
 
     def _wanted_head(self) -> tuple[str | None, Path | None]:
@@ -260,6 +262,19 @@ def stand_in(network: str) -> StandIn | None:
             return StandIn(head, None)
     kind, _, name = network.partition(":")
     return StandIn(Path(name).stem, Path(name)) if kind == "onnx" and Path(name).stem in CUTS else None
+
+
+def _weights_name(weights: str) -> str:
+    """What the codec's weights of an id are called, and their preset; the id where they are not here."""
+    card = next((card for card in cards() if card.id == weights), None)
+    return f"weights {weights}" if card is None else f"{card.name} (preset {card.preset})" if card.preset else card.name
+
+
+def _readable(heads: Sequence[LatentCard]) -> str:
+    """Whose files heads read, and which tasks they answer of them."""
+    reads = dict.fromkeys(card.reads for card in heads)
+    tasks = {weights: ", ".join(card.heads.replace(",", ", ") for card in heads if card.reads == weights) for weights in reads}
+    return "; ".join(f"{_weights_name(weights)}: {answers}" for weights, answers in tasks.items()) or "none"
 
 
 def _latent_head(data: bytes | memoryview, limits: Limits) -> Head | None:
