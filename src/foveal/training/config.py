@@ -184,11 +184,13 @@ class JointTraining(LatentTraining):
     """A run that trains weights of ``frequency`` and the networks that read their latents together: a batch of ``photos`` crops of
     photographs, ``crop`` pixels square, then one of a task's pictures, by turns.
 
-    reads: the weights that the codec starts from. mu: how much the tasks count beside rate and distortion. codec_rate_factor: how much
-    slower than the networks the codec learns, beside the two factors of its parts. The rest is as in the recipes of both.
+    reads: the weights that the codec starts from. heads: those that the networks start from, with commas between them. mu: how much the
+    tasks count beside rate and distortion. codec_rate_factor: how much slower than the networks the codec learns, beside the two factors
+    of its parts. begun_rate_factor: how much slower trunks learn than heads, and what was solved for. The rest is as in the recipes of both.
     """
 
     mu: float
+    heads: str
     photos: int = 2
     crop: int = 256
     codec_rate_factor: float = 0.1

@@ -41,7 +41,7 @@ def export_run(config: AnyConfig, run: Path, out: Path, provenance: Provenance, 
     made, written = _packed(subject.freeze(model, data), sizes, provenance, progress)
     card = subject.card(made, provenance)
     _write(card, written, out)
-    if (beside := subject.companion(model, card)) is not None:
+    for beside in subject.companions(model, card):
         made, written = _packed(
             beside.frozen, beside.config, dataclasses.replace(provenance, name=beside.name, base=beside.base), progress
         )

@@ -1,6 +1,7 @@
 """A codec and the networks that read its latents as what is trained together: rate, distortion and tasks in one loss.
 
-Batches of photographs, for rate and distortion alone, and of pictures of the tasks, for all three, come by turns.
+Batches of photographs, for rate and distortion alone, and of pictures of the tasks, for all three, come by turns, those of each
+network apart; it has a trunk of its own.
 Reference: a codec alone, then what analyses its representation on the frozen codec, then both, are the stages of Zhang et al., "Machine
 perception-driven image compression: a layered generative approach", IEEE TCSVT 2025 (arXiv 2304.06896). Ours: one stream for people
 and machines, the turns, and all rates at once.
@@ -8,8 +9,8 @@ and machines, the turns, and all rates at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast, final
 
@@ -17,16 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from foveal.codecs.learned.frequency.model import FrequencyModel
-from foveal.codecs.learned.frequency.networks import thaw
 from foveal.codecs.learned.frequency.transforms import BANDS, FrequencyConfig
 from foveal.codecs.learned.frequency.twin import float_twin, frequency_card
 from foveal.codecs.learned.quality_levels import float_hats
+from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
-from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.weights import LatentCard, latent_cards
-from foveal.tasks.residual import unfold
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
 from foveal.training.curriculum import curriculum_of
@@ -37,94 +36,108 @@ from foveal.training.losses import rate_distortion
 from foveal.training.subject import Companion, Frozen, Lessons, Loss, Provenance, Subject, device_of, frozen_on_grid
 
 PRESET: Final = "joint"
-_CODEC, _HEADS = "codec.", "heads."
+_CODEC, _NETWORKS = "codec.", "networks."
 _MEASURED: Final = ((8.0, 3), (17.0, 3), (17.0, 1), (40.0, 3))
 """Qualities and bands that the tasks are measured at."""
 
 
 @final
 class JointModel(nn.Module):
-    """A codec and the networks that read its latents.
+    """A codec and the networks that read its latents, by the names of the weights that they began with.
 
     Of pixels ``(batch, 3, H, W)``, sides multiples of 64, and qualities as ``FrequencyModel`` takes them: bits ``(batch,)``, the picture of
-    the first ``bands`` bands, and the features that heads read of them, if asked for. The codec computes in float32.
+    the first ``bands`` bands, and the features that the heads of ``reader`` read of them, if one is named. The codec computes in float32.
     """
 
-    def __init__(self, codec: FrequencyModel, heads: LatentNetwork) -> None:
+    def __init__(self, codec: FrequencyModel, networks: Mapping[str, LatentNetwork]) -> None:
         super().__init__()
-        self.codec, self.heads = codec, heads
+        self.codec, self.networks = codec, nn.ModuleDict(dict(networks))
 
     @property
     def config(self) -> FrequencyConfig:
         """The sizes of the codec, whose weights bear the run's name."""
         return self.codec.config
 
-    def forward(self, x: Tensor, quality: Tensor, bands: int = BANDS, read: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(
+        self, x: Tensor, quality: Tensor, bands: int = BANDS, reader: str | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         with torch.autocast(x.device.type, enabled=False):
             bits, picture, latents = self.codec.with_latents(x, quality, bands)
-        return bits, picture, self.read(latents, quality) if read else None
+        return bits, picture, None if reader is None else self.read(reader, latents, quality)
 
-    def read(self, latents: Sequence[Tensor], quality: Tensor) -> Tensor:
-        """The features of latents."""
-        return self.heads([band.contiguous(memory_format=torch.channels_last) for band in latents], float_hats(quality))
+    def read(self, reader: str, latents: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """The features of latents that a network's heads read."""
+        return self.network(reader)([band.contiguous(memory_format=torch.channels_last) for band in latents], float_hats(quality))
+
+    def network(self, reader: str) -> LatentNetwork:
+        """The one of a name."""
+        return cast(LatentNetwork, self.networks[reader])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A lesson for the heads of a network."""
+
+    reader: str
+    lesson: Lesson
 
 
 @final
-class JointLessons(Lessons[Pixels | Lesson]):
-    """Batches of photographs, and of the teachings by turns between them."""
+class JointLessons(Lessons[Pixels | Task]):
+    """Batches of photographs, and of each network's teachings, by turns."""
 
-    def __init__(self, photos: PhotoLessons, curriculum: Curriculum) -> None:
-        self._photos, self._curriculum = photos, curriculum
-        self.summary = f"{photos.summary}; {curriculum.summary}"
+    def __init__(self, photos: PhotoLessons, curricula: Mapping[str, Curriculum]) -> None:
+        self._photos, self._curricula = photos, curricula
+        self.summary = "; ".join([photos.summary, *(curriculum.summary for curriculum in curricula.values())])
 
-    def batch(self, step: int) -> Pixels | Lesson:
-        number, turn = divmod(step, 2)
-        return self._curriculum.lesson(number) if turn else self._photos.batch(number)
+    def batch(self, step: int) -> Pixels | Task:
+        number, turn = divmod(step, 1 + len(self._curricula))
+        if not turn:
+            return self._photos.batch(number)
+        reader = [*self._curricula][turn - 1]
+        return Task(reader, self._curricula[reader].lesson(number))
 
     @torch.no_grad()
     def measure(self, model: nn.Module, device: torch.device) -> str:
         """Rate and PSNR of the photographs; what the heads score at some qualities, of some bands."""
         joint = cast(JointModel, model)
 
-        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
-            return joint.read(joint.codec.latents(x, quality, bands), quality)
+        def tasks(reader: str, curriculum: Curriculum) -> str:
+            def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+                return joint.read(reader, joint.codec.latents(x, quality, bands), quality)
 
-        tasks = self._curriculum.measure_at(_MEASURED, joint.heads, features, device)
-        return f"{self._photos.measure(joint.codec, device)}; {tasks}"
+            return curriculum.measure_at(_MEASURED, joint.network(reader), features, device)
+
+        return "; ".join([self._photos.measure(joint.codec, device), *(tasks(*one) for one in self._curricula.items())])
 
 
 @final
-class JointSubject(Subject[JointTraining, Pixels | Lesson]):
-    """Weights of ``frequency`` and a trunk with its heads, which a run begins with by ``--from``."""
+class JointSubject(Subject[JointTraining, Pixels | Task]):
+    """Weights of ``frequency`` and the networks that read their latents, which ship already: each was trained by itself before."""
 
     def __init__(self, config: JointTraining) -> None:
         if config.crop_rows % 64 or config.crop_columns % 64 or config.crop % 64 or config.mu < 0:
             sides = f"{config.crop_rows}x{config.crop_columns} and {config.crop}"
             raise RecipeError(f"crops of {sides} pixels and mu = {config.mu:g}; multiples of 64, and 0 or more, are needed")
+        if config.model:
+            raise RecipeError("[model]: heads names weights, whose sizes these networks have; leave it out")
         self.name, self.config = config.trains, config
-        self._sizes = build(LatentConfig, config.model, "[model]")
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
-        self._curriculum, self._begun = Curriculum([]), frozenset[str]()
+        self._heads = {name.strip(): self._head_card(name.strip()) for name in config.heads.split(",")}
+        self._curricula: dict[str, Curriculum] = {}
 
     def build(self) -> JointModel:
-        """The codec of the weights that the recipe names, and networks that begin with its synthesis, and random heads."""
-        codec = float_twin(self._card)
-        heads = LatentNetwork(self._sizes)
-        heads.trunk.begin_as(codec)
-        model = JointModel(codec, heads)
-
-        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
-            return model.read(codec.latents(x, quality, bands), quality)
-
-        self._begun = self._curriculum.begin(heads, features)
-        return model
+        """The codec and the networks of the weights that the recipe names."""
+        return JointModel(float_twin(self._card), {name: _network(card) for name, card in self._heads.items()})
 
     def read(self, data: Path, seed: int) -> JointLessons:
-        self._curriculum = curriculum_of(self._sizes, data, self.config, seed)
-        return JointLessons(PhotoLessons(data, self.config.of_codec, seed), self._curriculum)
+        for name, card in self._heads.items():
+            config = replace(self.config, model=card.config)
+            self._curricula[name] = curriculum_of(LatentConfig(**card.config), data, config, seed)  # type: ignore[arg-type]
+        return JointLessons(PhotoLessons(data, self.config.of_codec, seed), self._curricula)
 
-    def loss(self, shared: nn.Module, model: nn.Module, batch: Pixels | Lesson, step: int) -> Loss:
-        if isinstance(batch, Lesson):
+    def loss(self, shared: nn.Module, model: nn.Module, batch: Pixels | Task, step: int) -> Loss:
+        if isinstance(batch, Task):
             return self._of_task(shared, cast(JointModel, model), batch, step)
 
         def codec_alone(x: Tensor, quality: Tensor, bands: int) -> tuple[Tensor, Tensor]:
@@ -132,31 +145,32 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
 
         return Loss(self._codec.loss(cast(nn.Module, codec_alone), cast(JointModel, model).codec, batch, step).value, told=False)
 
-    def _of_task(self, shared: nn.Module, model: JointModel, lesson: Lesson, step: int) -> Loss:
+    def _of_task(self, shared: nn.Module, model: JointModel, task: Task, step: int) -> Loss:
         config, device = self.config, device_of(model)
-        x = as_pixels(lesson.pictures, device)
+        x = as_pixels(task.lesson.pictures, device)
         chance = draws_of(config, step)
         quality, bands = draw_qualities(config, chance, len(x), device), draw_bands(config, chance)
         with self.mixed(device):
-            bits, picture, features = shared(x, quality, bands, True)
+            bits, picture, features = shared(x, quality, bands, task.reader)
         seen = rate_distortion(x, picture, bits.float(), quality, model.config, config.of_codec).loss
-        task = self._curriculum.loss(model.heads, features, x, lesson, step, self.mixed(device))
-        return Loss(seen + config.mu * task, told=bands == BANDS)
+        network, curriculum = model.network(task.reader), self._curricula[task.reader]
+        wrong = curriculum.loss(network, features, x, task.lesson, step, self.mixed(device))
+        return Loss(seen + config.mu * wrong, told=bands == BANDS)
 
     def rate_factor(self, model: nn.Module, parameter: str) -> float:
-        """What is trained already learns slower: the codec by its parts, and what begins as a part of a trained network."""
-        if not parameter.startswith(_CODEC):
-            own = parameter.removeprefix(_HEADS)
-            return self.config.begun_rate_factor if own.startswith("trunk.") or own in self._begun else 1.0
-        own = self._codec.rate_factor(cast(JointModel, model).codec, parameter.removeprefix(_CODEC))
-        return self.config.codec_rate_factor * own
+        """The codec learns slower by its parts, and of each network the trunk, and what was solved for."""
+        joint = cast(JointModel, model)
+        if parameter.startswith(_CODEC):
+            return self.config.codec_rate_factor * self._codec.rate_factor(joint.codec, parameter.removeprefix(_CODEC))
+        reader, own = parameter.removeprefix(_NETWORKS).split(".", 1)
+        slow = own.startswith("trunk.") or own in joint.network(reader).solved
+        return self.config.begun_rate_factor if slow else 1.0
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors of networks that read latents, as they ship or of a run, beside the codec of the recipe; or all of a run of this kind."""
-        if any(name.startswith(_CODEC) for name in tensors):
-            return tensors
-        heads = unfold(tensors, LatentNetwork(self._sizes))
-        return {_CODEC + name: t for name, t in self._shipped().items()} | {_HEADS + name: t for name, t in heads.items()}
+        """All of a run of this kind; what it starts from else, the recipe names. Raises KeyError: other tensors."""
+        if not any(name.startswith(_CODEC) for name in tensors):
+            raise KeyError("no codec and networks together, as a run of this recipe has them")
+        return tensors
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """In the steps of what the codec started from, so that it may be stored as the difference (``--base``)."""
@@ -166,21 +180,34 @@ class JointSubject(Subject[JointTraining, Pixels | Lesson]):
         fields: dict[str, Any] = asdict(made)
         return Card(**fields, codec="frequency", default=provenance.default, preset=provenance.preset or PRESET)
 
-    def companion(self, model: nn.Module, card: WeightsCard) -> Companion:
-        """The networks that read latents of the codec, ``latent-`` before its name: where it is stored as a difference, the difference
-        to those of the same sizes that read what it started from.
+    def companions(self, model: nn.Module, card: WeightsCard) -> list[Companion]:
+        """The networks that read latents of the codec, stored as the difference to what they started from where it is: each by the name
+        of that, without its number, and the codec's.
         """
-        network = cast(JointModel, model).heads
-        sizes = asdict(network.config)
-        known = [c for c in latent_cards() if c.reads == self._card.id and c.config == sizes] if card.base else []
-        near, base = (load_weights(known[-1]), known[-1].name) if known else (None, None)
-        names = [name for name, _ in cast(Any, network).named_children() if name != "trunk"]
+        return [self._companion(cast(JointModel, model).network(name), own, card) for name, own in self._heads.items()]
+
+    def _companion(self, network: LatentNetwork, begun: LatentCard, card: WeightsCard) -> Companion:
+        base = begun.name if card.base else None
+        near = load_weights(begun) if card.base else None
 
         def own(made: WeightsCard) -> LatentCard:
             fields: dict[str, Any] = asdict(made)
-            return LatentCard(**fields, reads=card.id, heads=",".join(names))
+            return LatentCard(**fields, reads=card.id, heads=begun.heads, least_bands=begun.least_bands)
 
-        return Companion(f"latent-{card.name}", sizes, frozen_on_grid(network, near, network.solved), own, base)
+        name = f"{begun.name.rpartition('-')[0]}-{card.name}"
+        return Companion(name, dict(begun.config), frozen_on_grid(network, near, network.solved), own, base)
 
-    def _shipped(self) -> dict[str, Tensor]:
-        return thaw(load_weights(self._card))
+    def _head_card(self, name: str) -> LatentCard:
+        known = [card for card in latent_cards() if card.reads == self._card.id]
+        found = next((card for card in known if card.name == name), None)
+        if found is None:
+            there = ", ".join(card.name for card in known) or "none"
+            raise RecipeError(f"heads: no networks {name!r} read latents of {self._card.name}; there are {there}")
+        return found
+
+
+def _network(card: LatentCard) -> LatentNetwork:
+    """To train on without batch norms, which became part of its convolutions: such as begin anew would make another network of it."""
+    network = LatentNetwork(LatentConfig(**card.config), folded=True)  # type: ignore[arg-type]
+    network.load_state_dict(widened(load_weights(card)))
+    return network

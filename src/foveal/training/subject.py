@@ -137,9 +137,9 @@ class Subject(ABC, Generic[C, B]):
     def card(self, made: WeightsCard, provenance: Provenance) -> WeightsCard:
         """The card with what only such weights have."""
 
-    def companion(self, model: nn.Module, card: WeightsCard) -> Companion | None:
+    def companions(self, model: nn.Module, card: WeightsCard) -> list[Companion]:
         """What else ships of the model, beside the weights of ``card``."""
-        return None
+        return []
 
     def mixed(self, device: torch.device) -> torch.autocast:
         """In which networks compute in bfloat16, where the recipe has it so and the device does it in hardware."""
