@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import json
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,8 @@ from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.errors import RecipeError
 from foveal.picture import Picture
-from foveal.tasks.latent import weights as latent_weights
-from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.weights import LatentCard, latent_cards, load_network
-from foveal.tasks.residual import fold
 from foveal.training import curriculum, joint_subject, loop
 from foveal.training.checkpoint import load_tensors
 from foveal.training.config import DataConfig, JointTraining, LatentTraining, read_recipe
@@ -37,7 +35,6 @@ from foveal.training.losses import rate_distortion
 from foveal.training.subjects import subject_of
 
 ROOT = Path(__file__).parents[2]
-SIZES = {"latent_0": 16, "latent_1": 12, "latent_2": 32, "coarse": 16, "middle": 32, "blocks": 1, "spectrum": 8}
 TINY = JointTraining(
     reads="tiny", heads="latent-bright-1, latent-dark-1", mu=0.5, steps=4, batch=2, photos=2, crop=64, crop_rows=64, crop_columns=128, warmup_steps=1, learning_rate=1e-3,
     prior_rate_factor=3.0, started_rate_factor=0.5, one_band=0.0, two_bands=0.0, decay_from=1.0,
@@ -92,31 +89,7 @@ class Bright(Teaching):
 
 
 @pytest.fixture
-def heads(tiny_frequency: Card, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
-    """Two sets of networks that read latents of ``tiny``, as they ship: batch norm folded."""
-    monkeypatch.setattr(latent_weights, "FOLDER", weights.FOLDER)
-    for seed, name in enumerate(("latent-bright-1", "latent-dark-1")):
-        torch.manual_seed(seed)
-        network = LatentNetwork(LatentConfig(**SIZES))  # type: ignore[arg-type]
-        network.train()(
-            [torch.randn(2, SIZES[f"latent_{band}"], 2 << band, 2 << band) for band in range(3)],
-            float_hats(torch.tensor([17.0, 40.0])),
-        )
-        made_id, packed = weights.pack_weights(fold(network.eval()))
-        text = "untrained, for tests"
-        card = LatentCard(
-            name=name, id=made_id, config=dataclasses.asdict(network.config), data=text, data_terms=text, recipe=text, steps=0, minutes=0.0,
-            machine=text, figures=text, licence=text, reads=tiny_frequency.id, heads="segment",
-        )  # fmt: skip
-        card.path.write_bytes(packed)
-        (weights.FOLDER / f"{name}.json").write_text(json.dumps(dataclasses.asdict(card)))
-    latent_cards.cache_clear()
-    yield
-    latent_cards.cache_clear()
-
-
-@pytest.fixture
-def data(tmp_path: Path, photo: Picture, heads: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, photo: Picture, tiny_heads: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(curriculum, "SegmentTeaching", Bright)
     monkeypatch.setattr(joint_subject, "_MEASURED", ((17.0, 3), (17.0, 1)))
     (tmp_path / "data" / "photos").mkdir(parents=True)
@@ -197,7 +170,7 @@ def test_rates_are_small_in_the_codec_by_its_parts_and_in_trunks(data: Path) -> 
 def test_networks_begin_as_they_ship_in_training_too(data: Path) -> None:
     model = JointSubject(TINY).build().train()
     card = next(card for card in latent_cards() if card.name == "latent-dark-1")
-    bands = [torch.randn(2, SIZES[f"latent_{band}"], 2 << band, 2 << band) for band in range(3)]
+    bands = [torch.randn(2, int(card.config[f"latent_{band}"]), 2 << band, 2 << band) for band in range(3)]
     begun, shipped = model.network("latent-dark-1"), load_network(card)
     assert begun.segment is not None
     assert shipped.segment is not None
@@ -272,11 +245,11 @@ def test_the_shipped_recipe_starts_from_what_ships() -> None:
         ({"mu": -1.0}, "mu = -1"),
         (
             {"heads": "latent-none-1"},
-            "no networks 'latent-none-1' read latents of tiny; there are latent-bright-1, latent-dark-1",
+            "no networks 'latent-none-1' read latents of the codec's weights .*; there are latent-bright-1, latent-dark-1",
         ),
         ({"model": {"spectrum": 8}}, r"\[model\]: heads names weights"),
     ],
 )
-def test_wrong_recipes_are_refused_by_name(heads: None, change: dict[str, object], words: str) -> None:
+def test_wrong_recipes_are_refused_by_name(tiny_heads: tuple[str, ...], change: dict[str, object], words: str) -> None:
     with pytest.raises(RecipeError, match=words):
         JointSubject(dataclasses.replace(TINY, **change))  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from foveal.codecs.learned.frequency.networks import thaw
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.weights import latent_card, load_network
 from foveal.training.config import LatentTraining
 from foveal.training.latent_subject import LatentSubject
 from foveal.training.latent_teaching import Curriculum, Features, Teaching
@@ -85,3 +86,22 @@ def test_what_begins_as_a_part_of_a_trained_network_learns_slower(subject: Laten
     assert {factor for name, factor in factors.items() if name not in slow} == {1.0}
     assert subject.thaw(dict(model.state_dict())).keys() == model.state_dict().keys()
     assert subject.rate_factor(model, "segment.head.weight") == 0.25  # in a run that goes on, too
+
+
+def test_the_trunk_may_begin_as_that_of_other_weights(tiny_heads: tuple[str, ...]) -> None:
+    card = latent_card("latent-dark-1")
+    subject = LatentSubject(dataclasses.replace(CONFIG, trunk=card.name))
+    subject._curriculum = Curriculum([Begins()])
+    network, shipped = subject.build(), load_network(card)
+    own = network.trunk.state_dict()
+    assert all(torch.equal(tensor, own[name]) for name, tensor in shipped.trunk.state_dict().items())
+    assert not torch.equal(own["from_32.weight"], LatentSubject(CONFIG).build().trunk.from_32.weight)
+    # What did not move is exactly what it was: the difference is nothing.
+    frozen, near = subject.freeze(network.eval(), None), load_weights(card)
+    assert "in steps of the weights that it went on from" in frozen.note
+    assert all(torch.equal(tensor, near[name]) for name, tensor in frozen.tensors.items() if name.startswith("trunk."))
+    with pytest.raises(RecipeError, match="no networks 'latent-none-1' read latents; there are latent-bright-1, latent-dark-1"):
+        LatentSubject(dataclasses.replace(CONFIG, trunk="latent-none-1"))
+    wide = LatentSubject(dataclasses.replace(CONFIG, trunk=card.name, model={**CONFIG.model, "spectrum": 4}))
+    with pytest.raises(RecipeError, match=r"trunk: its sizes are not those of \[model\]"):
+        wide.build()

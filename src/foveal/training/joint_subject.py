@@ -25,7 +25,7 @@ from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
-from foveal.tasks.latent.weights import LatentCard, latent_cards
+from foveal.tasks.latent.weights import LatentCard, latent_card
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
 from foveal.training.curriculum import curriculum_of
@@ -123,7 +123,7 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
             raise RecipeError("[model]: heads names weights, whose sizes these networks have; leave it out")
         self.name, self.config = config.trains, config
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
-        self._heads = {name.strip(): self._head_card(name.strip()) for name in config.heads.split(",")}
+        self._heads = {name.strip(): latent_card(name.strip(), self._card.id) for name in config.heads.split(",")}
         self._curricula: dict[str, Curriculum] = {}
 
     def build(self) -> JointModel:
@@ -196,14 +196,6 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
 
         name = f"{begun.name.rpartition('-')[0]}-{card.name}"
         return Companion(name, dict(begun.config), frozen_on_grid(network, near, network.solved), own, base)
-
-    def _head_card(self, name: str) -> LatentCard:
-        known = [card for card in latent_cards() if card.reads == self._card.id]
-        found = next((card for card in known if card.name == name), None)
-        if found is None:
-            there = ", ".join(card.name for card in known) or "none"
-            raise RecipeError(f"heads: no networks {name!r} read latents of {self._card.name}; there are {there}")
-        return found
 
 
 def _network(card: LatentCard) -> LatentNetwork:

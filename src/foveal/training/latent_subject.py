@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, cast, final
@@ -12,12 +13,12 @@ from torch import Tensor, nn
 from foveal.codecs.learned.frequency.twin import float_twin, frequency_card
 from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.short_weights import widened
-from foveal.codecs.learned.weights import WeightsCard
+from foveal.codecs.learned.weights import WeightsCard, load_weights
 from foveal.declared import build
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.trunk import Trunk
-from foveal.tasks.latent.weights import LatentCard
+from foveal.tasks.latent.weights import LatentCard, latent_card
 from foveal.tasks.residual import fold, unfold
 from foveal.training.config import LatentTraining
 from foveal.training.curriculum import curriculum_of
@@ -38,9 +39,19 @@ class LatentReader:
         self.id, self._codec = card.id, float_twin(card)
         self._codec.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def begin(self, trunk: Trunk) -> None:
-        """Gives a trunk what the codec's synthesis knows. Raises RecipeError: it has other widths."""
-        trunk.begin_as(self._codec)
+    def begin(self, trunk: Trunk, known: Mapping[str, Tensor] | None = None) -> None:
+        """Gives a trunk what another knows, of the tensors of a set of weights that reads latents, else what the codec's synthesis does.
+
+        Raises:
+            RecipeError: it has other widths.
+        """
+        if known is None:
+            trunk.begin_as(self._codec)
+            return
+        try:
+            trunk.load_state_dict({name: known[f"trunk.{name}"] for name in trunk.state_dict()})
+        except (KeyError, RuntimeError) as error:
+            raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
 
     @torch.no_grad()
     def latents(self, x: Tensor, quality: Tensor, bands: int) -> tuple[list[Tensor], Tensor]:
@@ -80,12 +91,13 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         self._sizes = build(LatentConfig, config.model, "[model]")
         self._reader = LatentReader(config.reads)
         self._curriculum, self._begun = Curriculum([]), frozenset[str]()
+        self._near = load_weights(latent_card(config.trunk)) if config.trunk else None
 
     def build(self) -> LatentNetwork:
         if self.config.crop_rows % 64 or self.config.crop_columns % 64:
             raise RecipeError(f"crops of {self.config.crop_rows}x{self.config.crop_columns} pixels; multiples of 64 are needed")
         network = LatentNetwork(self._sizes)
-        self._reader.begin(network.trunk)
+        self._reader.begin(network.trunk, None if self._near is None else widened(self._near))
         self._begin_heads(network)
         return network
 
@@ -122,8 +134,9 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
+        """Where the run began with another trunk, in the steps of its weights, so that they may be stored as the difference (``--base``)."""
         network = cast(LatentNetwork, model)
-        return frozen_on_grid(network, apart=network.solved)
+        return frozen_on_grid(network, self._near, network.solved)
 
     def card(self, made: WeightsCard, provenance: Provenance) -> LatentCard:
         fields: dict[str, Any] = asdict(made)

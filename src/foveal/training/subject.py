@@ -64,14 +64,15 @@ class Frozen:
 def frozen_on_grid(model: nn.Module, near: Mapping[str, Tensor] | None = None, apart: Collection[str] = ()) -> Frozen:
     """A network with batch norms, as it ships where it need not compute exactly: its values are few, so that it packs small.
 
-    near: tensors of weights that it went on from, in whose steps it then is. apart: names of those that stay float16.
+    near: tensors of weights that it went on from, in whose steps it then is, as far as it is of their sizes. apart: names of those that stay float16.
     """
     tensors = fold(model)
     kept = {name: tensors.pop(name) for name in apart}
-    if near is None:
-        made, note = on_grid(tensors, _PARTS), f"in steps of 1/{_PARTS} of each output's spread"
-    else:
-        made, note = in_steps_of(near, tensors, 1), "in steps of the weights that it went on from"
+    went_on = {name: t for name, t in tensors.items() if near and f"{name}.row" in near and near[name].shape == t.shape}
+    own = {name: t for name, t in tensors.items() if name not in went_on}
+    made, note = on_grid(own, _PARTS), f"in steps of 1/{_PARTS} of each output's spread"
+    if near and went_on:
+        made, note = made | in_steps_of(near, went_on, 1), "in steps of the weights that it went on from"
     return Frozen(made | kept, f"batch norm folded, {note}{', what was solved for in float16' if kept else ''}")
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from foveal.codecs.learned.weights import FOLDER, WeightsCard, load_weights
+from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.residual import ready
 
@@ -34,6 +35,19 @@ def latent_cards() -> tuple[LatentCard, ...]:
 def card_for(weights: str, task: str) -> LatentCard | None:
     """The newest weights with a head for ``task`` that read latents of the codec's weights of this id; None if there are none."""
     return next((card for card in reversed(latent_cards()) if card.reads == weights and task in card.heads.split(",")), None)
+
+
+def latent_card(name: str, reads: str | None = None) -> LatentCard:
+    """The weights of that name, which read latents of the codec's weights of the id ``reads``, if one is given.
+
+    Raises:
+        RecipeError: there are none.
+    """
+    known = {card.name: card for card in latent_cards() if reads in (None, card.reads)}
+    if name not in known:
+        of = "" if reads is None else f" of the codec's weights {reads}"
+        raise RecipeError(f"no networks {name!r} read latents{of}; there are {', '.join(known) or 'none'}")
+    return known[name]
 
 
 @functools.lru_cache(maxsize=4)
