@@ -24,8 +24,10 @@ ID_BYTES = 4
 SUFFIX = ".safetensors.xz"
 _EXTENDS: Final = "extends"
 """The tensor that holds the id of what these weights extend, so that their own id depends on it."""
-_FILTERS: Final[list[dict[str, Any]]] = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 1, "pb": 1}]
-"""Bytes at odd places apart from those at even ones: of a float16 one is sign and exponent, the other nearly noise."""
+_CONTEXTS: Final = ((0, 1, 1), (2, 0, 0), (1, 0, 0), (0, 0, 1))
+"""What a byte is coded after, as xz calls it: bits of the one before (lc), whether it and its beginning lie at an even place (lp, pb). Of a float16
+one byte is sign and exponent, the other nearly noise; of steps all are alike. The smallest file is kept.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +167,7 @@ def pack_weights(tensors: dict[str, Tensor], base: str | None = None, extends: s
         tensors = tensors | {_EXTENDS: torch.tensor(list(bytes.fromhex(named_card(extends).id)), dtype=torch.uint8)}
     data = save_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     stored = data if base is None else told_apart(data, _base(base))
-    return weights_id(data), lzma.compress(stored, lzma.FORMAT_XZ, filters=_FILTERS)
+    return weights_id(data), _compressed(stored)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -178,6 +180,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     card: dict[str, Any] = json.loads(beside.read_text()) if beside.exists() else {}
     tensors, extends = _loaded(_unpacked(path, card.get("base"))), card.get("extends")
     return tensors if extends is None else _extended(beside.stem, tensors, extends)
+
+
+def _compressed(data: bytes) -> bytes:
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": lc, "lp": lp, "pb": pb} for lc, lp, pb in _CONTEXTS]
+    return min((lzma.compress(data, lzma.FORMAT_XZ, filters=[one]) for one in filters), key=len)
 
 
 def _loaded(data: bytes) -> dict[str, Tensor]:
