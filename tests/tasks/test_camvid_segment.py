@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from foveal.tasks.camvid_segment.learning import SHARES, class_weights, confusio
 from foveal.tasks.camvid_segment.network import STEP, Segmenter, SegmenterConfig, full_size, load_frozen
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL, Scene, SceneCrops, load_scenes
 from foveal.tasks.pixel import PixelTask
-from foveal.tasks.residual import fold, unfold
+from foveal.tasks.residual import fold, settle, unfold
 from foveal.tasks.results import ClassMap
 from foveal.training.config import NetworkConfig, read_recipe
 from foveal.training.export import Provenance, export_run
@@ -98,6 +99,23 @@ def test_training_goes_on_from_what_ships() -> None:
     again = Segmenter(CONFIG)
     again.load_state_dict(unfold(tensors, Segmenter(CONFIG)))
     assert (again.eval()(x) - load_frozen(tensors, CONFIG)(x)).abs().max() < 1e-3
+
+
+@torch.no_grad()
+def test_what_training_goes_on_from_is_the_same_network_there() -> None:
+    model, x = lived_in(), torch.rand(2, 3, 48, 64)
+    tensors, again = fold(model), Segmenter(replace(CONFIG, dropout=0.0))
+    again.load_state_dict(unfold(tensors, Segmenter(CONFIG)))
+    wanted = load_frozen(tensors, CONFIG)(x)
+    assert (again.train()(x) - wanted).abs().max() > 0.1 * wanted.abs().max()  # batch norms take off what they should not
+    again.load_state_dict(unfold(tensors, Segmenter(CONFIG)))
+    settle(again, lambda: again(x))
+    assert again.training
+    assert (again.eval()(x) - wanted).abs().max() < 1e-3
+    assert (again.train()(x) - wanted).abs().max() < 1e-3
+    known = {name: t.clone() for name, t in again.state_dict().items()}
+    settle(again, lambda: again(torch.rand(1, 3, 48, 64)))  # norms that are something stay so
+    assert all(torch.equal(known[name], t) for name, t in again.state_dict().items())
 
 
 def test_crops_are_decided_by_their_number(scenes_folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import cast, final
 
 import torch
@@ -83,6 +83,43 @@ def unfold(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
         state[f"{name}.norm.bias"] = tensors[f"{name}.conv.bias"].float()
         state[f"{name}.norm.running_var"] = torch.full_like(state[f"{name}.norm.running_var"], 1 - module.norm.eps)
     return state | {name: t.float() for name, t in tensors.items() if name in state}
+
+
+@torch.no_grad()
+def settle(model: nn.Module, run: Callable[[], object]) -> None:
+    """Gives batch norms that ``unfold`` made, which change nothing, the mean and the spread of what comes to them: so that they hardly change
+    it in training either, where each batch's own are taken off.
+
+    run: a pass of the model over some of what it learns from; norms that it does not come to stay as they are.
+    """
+    given = dict[nn.BatchNorm2d, Tensor]()
+
+    def note(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        given[norm] = inputs[0].float()
+
+    fresh = [norm for _, module in _normed(model) if isinstance(norm := module.norm, nn.BatchNorm2d) and _is_as_nothing(norm)]
+    hooks = [norm.register_forward_pre_hook(note) for norm in fresh]
+    training = model.training
+    model.eval()
+    if fresh:
+        run()
+    model.train(training)
+    for hook in hooks:
+        hook.remove()
+    for norm, x in given.items():
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias += mean
+
+
+def _is_as_nothing(norm: nn.BatchNorm2d) -> bool:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return not norm.running_mean.any() and bool((norm.running_var == 1 - norm.eps).all())
 
 
 def ready(model: nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -39,19 +39,9 @@ class LatentReader:
         self.id, self._codec = card.id, float_twin(card)
         self._codec.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def begin(self, trunk: Trunk, known: Mapping[str, Tensor] | None = None) -> None:
-        """Gives a trunk what another knows, of the tensors of a set of weights that reads latents, else what the codec's synthesis does.
-
-        Raises:
-            RecipeError: it has other widths.
-        """
-        if known is None:
-            trunk.begin_as(self._codec)
-            return
-        try:
-            trunk.load_state_dict({name: known[f"trunk.{name}"] for name in trunk.state_dict()})
-        except (KeyError, RuntimeError) as error:
-            raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
+    def begin(self, trunk: Trunk) -> None:
+        """Gives a trunk what the codec's synthesis knows. Raises RecipeError: it has other widths."""
+        trunk.begin_as(self._codec)
 
     @torch.no_grad()
     def latents(self, x: Tensor, quality: Tensor, bands: int) -> tuple[list[Tensor], Tensor]:
@@ -97,7 +87,10 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         if self.config.crop_rows % 64 or self.config.crop_columns % 64:
             raise RecipeError(f"crops of {self.config.crop_rows}x{self.config.crop_columns} pixels; multiples of 64 are needed")
         network = LatentNetwork(self._sizes)
-        self._reader.begin(network.trunk, None if self._near is None else widened(self._near))
+        if self._near is None:
+            self._reader.begin(network.trunk)
+        else:
+            _go_on(network.trunk, widened(self._near))
         self._begin_heads(network)
         return network
 
@@ -146,3 +139,11 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             if name != "trunk" and module is not None
         )
         return LatentCard(**fields, reads=self._reader.id, heads=heads)
+
+
+def _go_on(trunk: Trunk, known: Mapping[str, Tensor]) -> None:
+    """Gives a trunk what that of other weights knows. Raises RecipeError: it has other widths."""
+    try:
+        trunk.load_state_dict({name: known[f"trunk.{name}"] for name in trunk.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error

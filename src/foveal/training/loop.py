@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import RecipeError
+from foveal.tasks.residual import settle
 from foveal.threads import MOST_THREADS, check_count
 from foveal.training import checkpoint
 from foveal.training.checkpoint import Progress
@@ -85,6 +86,8 @@ def _train(
         load_initial(model, subject, initial)
     model.to(device)
     model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (the overload is missing in torch)
+    if initial is not None:
+        settle(model, lambda: subject.loss(model, model, lessons.batch(0), config.steps - 1))
     average = copy.deepcopy(model)
     average.requires_grad_(False).eval()
     optimizer = make_optimizer(model, subject)
