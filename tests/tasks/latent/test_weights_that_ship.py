@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ from foveal.picture import Picture
 from foveal.tasks.camvid_segment.learning import overlaps
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL, load_scenes
 from foveal.tasks.choice import Asked, FileAnalyst
+from foveal.tasks.labels.known_set import known_set
 from foveal.tasks.latent.running import HEADS
 from foveal.tasks.latent.weights import card_for, latent_cards, load_network
-from foveal.tasks.results import ClassMap
+from foveal.tasks.results import ClassMap, ClassScores, TrueBoxes
+from foveal.tasks.things import Things, ThingsTally
 from foveal.tasks.vocabulary import vocabulary
+
+MODELS = Path(os.environ.get("FOVEAL_MODELS", Path(__file__).parents[4] / "shared" / "models"))
 
 
 def test_each_card_is_of_weights_that_are_here_and_tells_its_heads() -> None:
@@ -62,3 +67,22 @@ def test_road_scenes_are_read_from_a_tenth_of_a_bit_a_pixel(data_folder: Path, b
         sizes.append(8 * len(data) / scene.classes.size)
     assert np.mean(sizes) < 0.11
     assert np.nanmean(overlaps(counts)) > least
+
+
+@pytest.mark.slow
+def test_things_are_seen_by_a_fed_network(data_folder: Path) -> None:
+    """32 pictures of COCO's train part, by their labels; docs/results/latent.md has the figures of val2017."""
+    found = known_set(data_folder / "coco" / "train2017")
+    assert found is not None
+    labels, score = found.labels("detect"), Things()
+    network = MODELS / "yolox_nano_coco.onnx"
+    if not network.is_file():
+        pytest.skip(f"no networks at {MODELS}; set FOVEAL_MODELS")
+    analyst, tallies = FileAnalyst(Asked(f"onnx:{network}", "things", source="latent")), list[ThingsTally]()
+    for path in labels.pictures[::4]:
+        answer, truth = analyst.answer(foveal.encode(foveal.read_picture(path), quality=25)), labels.truth(path)
+        assert isinstance(answer.result, ClassScores)
+        assert isinstance(truth, TrueBoxes)
+        tallies.append(score.tally(answer.result, truth))
+    assert len(tallies) == 32
+    assert score.scores(tallies)[0] > 50
