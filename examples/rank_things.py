@@ -11,6 +11,8 @@ import statistics
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+
 import foveal
 from foveal.tasks.choice import Asked, FileAnalyst, Source
 from foveal.tasks.labels.known_set import known_set
@@ -42,7 +44,8 @@ def main() -> None:
     tallies: dict[tuple[Source, int, float], list[ThingsTally]] = {(*way, quality): [] for way in ways for quality in qualities}
     bits: dict[tuple[int, float], list[float]] = {key: [] for key in itertools.product(_BANDS, qualities)}
     for path in labels.pictures:
-        picture, truth = foveal.read_picture(path), labels.truth(path)
+        picture = foveal.Picture(np.ascontiguousarray(foveal.read_picture(path).rgb()))  # without what a camera wrote beside it
+        truth = labels.truth(path)
         assert isinstance(truth, TrueBoxes)
         for quality in qualities:
             data = foveal.encode(picture, quality=quality, preset=given.preset, threads=given.threads)
