@@ -113,7 +113,7 @@ def settle(model: nn.Module, run: Callable[[], object]) -> None:
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
         norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias += mean
+        norm.bias.add_(mean)
 
 
 def _is_as_nothing(norm: nn.BatchNorm2d) -> bool:
