@@ -103,7 +103,10 @@ def test_other_files_are_decoded_and_it_is_said_why(photo: Picture, coded: bytes
         assert (answer.why is None) == (why is None)
     named = FileAnalyst(Asked("builtin:camvid-segment")).answer(coded)
     assert (named.read_from, named.why) == ("pixels", "no head stands in for builtin:camvid-segment")
-    assert FileAnalyst(Asked(None, "segment", source="pixels")).answer(coded).why is None
+    assert FileAnalyst(Asked(None, "segment", source="pixels")).answer(coded).why == "pixels were asked for"
+    assert FileAnalyst(Asked(None, "segment", bands=2)).answer(coded).bands == 2
+    cut = FileAnalyst(Asked(None, "segment", allow_partial=True)).answer(coded[:-1])
+    assert (cut.read_from, cut.bands) == ("latent", 2)
 
 
 def test_heads_stand_in_for_networks_that_they_learned_from_or_feed() -> None:
@@ -193,7 +196,8 @@ def test_in_one_call_and_one_command(coded: bytes, tmp_path: Path, capsys: pytes
     overlay = tmp_path / "over.png"
     assert main(["analyze", str(path), "--task", "segment", "--overlay", str(overlay)]) == 0
     assert (
-        f"from latents, {len(coded)} of {len(coded)} bytes; a picture was made for the overlay alone" in capsys.readouterr().out
+        f"from latents of 3 bands, {len(coded)} of {len(coded)} bytes; a picture was made for the overlay alone"
+        in capsys.readouterr().out
     )
     assert foveal.read_picture(overlay).width >= 150
     assert main(["analyze", str(path), "--task", "segment", "--from", "pixels"]) == 0
@@ -220,8 +224,10 @@ def test_a_file_that_was_cut_is_read_as_far_as_it_is_whole(
     path = tmp_path / "cut.fvl"
     path.write_bytes(cut)
     assert main(["analyze", str(path), "--task", "segment", "--allow-partial", "--overlay", str(tmp_path / "over.png")]) == 0
-    assert f"from latents, {len(cut)} of {len(cut)} bytes; a picture was made for the overlay alone" in capsys.readouterr().out
+    said = f"from latents of 1 band, {len(cut)} of {len(cut)} bytes; a picture was made for the overlay alone"
+    assert said in capsys.readouterr().out
     assert main(["analyze", str(path), "--task", "segment", "--from", "pixels", "--allow-partial"]) == 0
+    assert f"from the decoded picture, {len(cut)} of {len(cut)} bytes: pixels were asked for" in capsys.readouterr().out
 
 
 def test_an_overlay_is_drawn_over_what_was_read(coded: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,32 @@
-"""Weights of heads for tests."""
+"""What several trainings learn from, and go on from."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Generator
+from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from foveal.codecs.learned.weights import Card
+from foveal.picture import Picture
 
 TINY_HEADS: Final = {"latent_0": 16, "latent_1": 12, "latent_2": 32, "coarse": 16, "middle": 32, "blocks": 1, "spectrum": 8}
 """Sizes of ``tiny_heads``, whose channels are those of ``tiny_frequency``."""
+
+
+@pytest.fixture
+def photos(tmp_path: Path, photo: Picture) -> Path:
+    """A folder of four pictures of other sizes."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(4):
+        Image.fromarray(np.roll(photo.samples, 40 * i, axis=0)[: 128 + i, :160]).save(folder / f"{i}.png")
+    return folder
 
 
 @pytest.fixture

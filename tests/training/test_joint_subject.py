@@ -245,7 +245,7 @@ def test_the_shipped_recipe_starts_from_what_ships() -> None:
         ({"mu": -1.0}, "mu = -1"),
         (
             {"heads": "latent-none-1"},
-            "no networks 'latent-none-1' read latents of the codec's weights .*; there are latent-bright-1, latent-dark-1",
+            "no networks 'latent-none-1' read latents of tiny; there are latent-bright-1, latent-dark-1",
         ),
         ({"model": {"spectrum": 8}}, r"\[model\]: heads names weights"),
     ],

@@ -142,12 +142,15 @@ def _overlays(pictures: list[str], overlay: str | None) -> list[str | None]:
 
 def _text(report: AnalyzeReport, every: bool) -> str:
     from foveal.tasks.answers import finding_lines
+    from foveal.tasks.wording import counted
 
     seconds = report.read_s + report.analyze_s
     lines = [f"{report.input}: {report.task} by {report.network}, {report.width}x{report.height}, {seconds:.2f} s"]
     if report.read_from == "latent":
         made = "no picture was made" if report.overlay is None else "a picture was made for the overlay alone"
-        lines.append(f"  from latents, {report.bytes_read} of {report.file_bytes} bytes; {made}")
+        lines.append(
+            f"  from latents of {counted(report.bands or 0, 'band')}, {report.bytes_read} of {report.file_bytes} bytes; {made}"
+        )
     elif report.why is not None or report.bytes_read < report.file_bytes:
         why = "" if report.why is None else f": {report.why}"
         lines.append(f"  from the decoded picture, {report.bytes_read} of {report.file_bytes} bytes{why}")

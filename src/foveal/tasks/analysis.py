@@ -38,7 +38,7 @@ class AnalyzeRequest:
 
 @dataclass(frozen=True)
 class AnalyzeReport:
-    """What was found in one picture. read_from, bytes_read, read_s, analyze_s, why: as in ``Answer``. file_bytes: the size of the file.
+    """What was found in one picture. read_from, bytes_read, read_s, analyze_s, why, bands: as in ``Answer``. file_bytes: the size of the file.
 
     runs: a class map, as in ``runs_of``.
     """
@@ -57,6 +57,7 @@ class AnalyzeReport:
     runs: tuple[int, ...] | None = None
     overlay: str | None = None
     why: str | None = None
+    bands: int | None = None
 
 
 def analyze_picture(picture: Picture | str | Path | FileBytes, analyst: FileAnalyst, limits: Limits = DEFAULT_LIMITS) -> Result:
@@ -111,6 +112,7 @@ def analyze_file(source: str, analyst: FileAnalyst, request: AnalyzeRequest, *, 
         runs=runs_of(answer.result),
         overlay=request.overlay,
         why=answer.why,
+        bands=answer.bands,
     )
 
 

@@ -72,7 +72,7 @@ class Asked:
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What was found in a file. network: as reports call it. read_from: ``latent`` or ``pixels``; why: why not from latents, if they
-    could have been hoped for. bytes_read: of the file. read_s, analyze_s: seconds to latents or picture, and for the network with
+    could have been hoped for. bytes_read: of the file. bands: how many there were, of latents. read_s, analyze_s: seconds to latents or picture, and for the network with
     its preparation. picture: what was decoded, if it was.
     """
 
@@ -88,6 +88,7 @@ class Answer:
     analyze_s: float
     why: str | None = None
     picture: Picture | None = None
+    bands: int | None = None
 
 
 @final
@@ -133,7 +134,7 @@ class FileAnalyst:
         if self._pixel is None and self.task not in PIXEL_NETWORKS:
             raise NetworkError(f"{why}, and no network for {self.task} that reads pictures comes with foveal; name one")
         coded = bytes(data[: len(SIGNATURE)]) == SIGNATURE
-        return self._from_pixels(data, why if coded and self._asked.source == "auto" else None)
+        return self._from_pixels(data, why if coded else None)
 
     def answer_picture(self, picture: Picture) -> Answer:
         """What is found in a picture that is at hand. Raises NetworkError: latents were asked for, or the network fails."""
@@ -213,7 +214,7 @@ class FileAnalyst:
         done = time.perf_counter()
         return Answer(
             self._asked_for(result, task.classes), task.classes, self.task, task.label, latents.width, latents.height,
-            "latent", latents.bytes_read, read - start, done - read,
+            "latent", latents.bytes_read, read - start, done - read, bands=len(latents.bands),
         )  # fmt: skip
 
     def _from_pixels(self, data: bytes | memoryview, why: str | None) -> Answer:

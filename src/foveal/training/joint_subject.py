@@ -123,7 +123,7 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
             raise RecipeError("[model]: heads names weights, whose sizes these networks have; leave it out")
         self.name, self.config = config.trains, config
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
-        self._heads = {name.strip(): latent_card(name.strip(), self._card.id) for name in config.heads.split(",")}
+        self._heads = {name.strip(): latent_card(name.strip(), self._card) for name in config.heads.split(",")}
         self._curricula: dict[str, Curriculum] = {}
 
     def build(self) -> JointModel:

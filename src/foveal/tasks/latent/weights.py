@@ -6,7 +6,7 @@ import functools
 import json
 from dataclasses import dataclass
 
-from foveal.codecs.learned.weights import FOLDER, WeightsCard, load_weights
+from foveal.codecs.learned.weights import FOLDER, Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.residual import ready
@@ -37,15 +37,15 @@ def card_for(weights: str, task: str) -> LatentCard | None:
     return next((card for card in reversed(latent_cards()) if card.reads == weights and task in card.heads.split(",")), None)
 
 
-def latent_card(name: str, reads: str | None = None) -> LatentCard:
-    """The weights of that name, which read latents of the codec's weights of the id ``reads``, if one is given.
+def latent_card(name: str, codec: Card | None = None) -> LatentCard:
+    """The weights of that name, which read latents of the codec's weights ``codec``, if they are given.
 
     Raises:
         RecipeError: there are none.
     """
-    known = {card.name: card for card in latent_cards() if reads in (None, card.reads)}
+    known = {card.name: card for card in latent_cards() if codec is None or card.reads == codec.id}
     if name not in known:
-        of = "" if reads is None else f" of the codec's weights {reads}"
+        of = "" if codec is None else f" of {codec.name}"
         raise RecipeError(f"no networks {name!r} read latents{of}; there are {', '.join(known) or 'none'}")
     return known[name]
 
