@@ -90,7 +90,10 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         if self._near is None:
             self._reader.begin(network.trunk)
         else:
-            _go_on(network.trunk, widened(self._near))
+            try:
+                _go_on(network.trunk, widened(self._near))
+            except (KeyError, RuntimeError) as error:
+                raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
         self._begin_heads(network)
         return network
 
@@ -121,7 +124,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out."""
         tensors, fresh = widened(tensors), LatentNetwork(self._sizes)
-        fresh.trunk.load_state_dict({name: tensors[f"trunk.{name}"].float() for name in fresh.trunk.state_dict()})
+        _go_on(fresh.trunk, tensors)
         self._begin_heads(fresh)
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
         return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
@@ -142,8 +145,5 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
 
 def _go_on(trunk: Trunk, known: Mapping[str, Tensor]) -> None:
-    """Gives a trunk what that of other weights knows. Raises RecipeError: it has other widths."""
-    try:
-        trunk.load_state_dict({name: known[f"trunk.{name}"] for name in trunk.state_dict()})
-    except (KeyError, RuntimeError) as error:
-        raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
+    """Gives a trunk what that of other weights knows. Raises KeyError, RuntimeError: it has other widths."""
+    trunk.load_state_dict({name: known[f"trunk.{name}"].float() for name in trunk.state_dict()})
