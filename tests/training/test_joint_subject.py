@@ -247,6 +247,7 @@ def test_the_shipped_recipe_starts_from_what_ships() -> None:
             {"heads": "latent-none-1"},
             "no networks 'latent-none-1' read latents of tiny; there are latent-bright-1, latent-dark-1",
         ),
+        ({"coded": 8}, "trunk, keep, coded: heads names what the networks begin with"),
         ({"model": {"spectrum": 8}}, r"\[model\]: heads names weights"),
     ],
 )

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
 
 from foveal.codecs.learned.frequency.networks import thaw
-from foveal.codecs.learned.weights import Card, load_weights
+from foveal.codecs.learned.short_weights import widened
+from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
 from foveal.tasks.latent.network import LatentNetwork
 from foveal.tasks.latent.weights import latent_card, load_network
 from foveal.training.config import LatentTraining
-from foveal.training.latent_subject import LatentSubject
+from foveal.training.latent_subject import LatentLessons, LatentSubject
 from foveal.training.latent_teaching import Curriculum, Features, Teaching
-from foveal.training.loop import make_optimizer
+from foveal.training.loop import make_optimizer, train_step
+from foveal.training.subject import Provenance
 
 CONFIG = LatentTraining(
     reads="tiny", steps=4, batch=2, crop_rows=64, crop_columns=128, weight_decay=0.1, begun_rate_factor=0.25,
     model={"latent_0": 16, "latent_1": 12, "latent_2": 32, "coarse": 16, "middle": 32, "blocks": 1, "spectrum": 8},
 )  # fmt: skip
+PROVENANCE = Provenance("more", "", "", "")
 BEGUN = frozenset({"segment.head.weight", "segment.whole.bias"})
 
 
@@ -31,6 +37,36 @@ class Nothing:
 
     def at(self, number: int) -> Any:
         raise AssertionError("no batch is asked for")
+
+
+class Plain:
+    """Batches of one grey, by their number."""
+
+    summary = "greys"
+
+    def at(self, number: int) -> Shown:
+        return Shown(np.full((2, 64, 128, 3), 16 * number, np.uint8))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shown:
+    pictures: npt.NDArray[np.uint8]
+
+
+class Adds(Teaching):
+    """Wants a further head to say nothing."""
+
+    head, source = "things", Plain()
+
+    def told(self, shown: Any) -> None:
+        return None
+
+    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Any, step: int, mixed: torch.autocast) -> Tensor:
+        assert network.things is not None
+        return network.things(features).square().mean()
+
+    def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
+        return ""
 
 
 class Begins(Teaching):
@@ -105,3 +141,57 @@ def test_the_trunk_may_begin_as_that_of_other_weights(tiny_heads: tuple[str, ...
     wide = LatentSubject(dataclasses.replace(CONFIG, trunk=card.name, model={**CONFIG.model, "spectrum": 4}))
     with pytest.raises(RecipeError, match=r"trunk: its sizes are not those of \[model\]"):
         wide.build()
+
+
+def test_a_further_head_changes_nothing_of_what_is_kept(tiny_heads: tuple[str, ...]) -> None:
+    card = latent_card("latent-dark-1")
+    subject = LatentSubject(
+        dataclasses.replace(CONFIG, trunk=card.name, keep=True, learning_rate=0.1, model={**CONFIG.model, "things": 3})
+    )
+    subject._curriculum = Curriculum([Adds()])
+    model = subject.build()
+    average, optimizer = copy.deepcopy(model).requires_grad_(False).eval(), make_optimizer(model, subject)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for step in range(2):
+        train_step(model, model, average, optimizer, subject._curriculum.lesson(step), subject, step)
+    moved = {name.split(".")[0] for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"things"}
+    frozen, near = subject.freeze(average, None), load_weights(card)
+    assert all(torch.equal(tensor, frozen.tensors[name]) for name, tensor in near.items())
+    made = WeightsCard(**{field.name: getattr(card, field.name) for field in dataclasses.fields(WeightsCard)})
+    assert subject.card(made, PROVENANCE).heads == "segment,things"
+    # A run that goes on from other weights keeps them all the same.
+    other = LatentSubject(dataclasses.replace(subject.config, trunk="latent-bright-1"))
+    other._curriculum = Curriculum([Adds()])
+    state, bright = other.thaw(frozen.tensors), load_network(latent_card("latent-bright-1")).state_dict()
+    assert torch.equal(state["trunk.from_32.weight"], bright["trunk.from_32.weight"])
+    assert torch.equal(state["segment.head.weight"], bright["segment.head.weight"])
+    assert torch.equal(state["things.leave.weight"], widened(frozen.tensors)["things.leave.weight"])
+    with pytest.raises(RecipeError, match="keep = True of trunk = ''; 0 or more are coded, and what is kept is named by trunk"):
+        LatentSubject(dataclasses.replace(CONFIG, keep=True))
+
+
+def test_batches_that_come_again_are_coded_once(tiny_frequency: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = LatentSubject(dataclasses.replace(CONFIG, coded=2, model={**CONFIG.model, "segment": 0, "things": 3}))
+    subject._curriculum = Curriculum([Adds()])
+    lessons, model = LatentLessons(subject._curriculum, subject._reader, 2), subject.build().eval()
+    assert lessons.summary == "things: greys; 2 batches by turns"
+    coded, own = list[float](), subject._reader.latents
+
+    def latents(x: Tensor, quality: Tensor, bands: int) -> tuple[list[Tensor], Tensor]:
+        coded.append(float(x.mean()))
+        return own(x, quality, bands)
+
+    monkeypatch.setattr(subject._reader, "latents", latents)
+    losses = [subject.loss(model, model, lessons.batch(step), step).value.item() for step in range(4)]
+    assert losses[:2] == losses[2:]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(coded, [0, 16 / 255], rtol=1e-5)
+    # One that stopped after them sees the same.
+    again = LatentSubject(subject.config)
+    again._curriculum = subject._curriculum
+    fresh = LatentLessons(again._curriculum, again._reader, 2)
+    assert again.loss(model, model, fresh.batch(3), 3).value.item() == losses[1]
+    assert LatentLessons(subject._curriculum, subject._reader, 0).batch(2).pictures.max() == 32
+    with pytest.raises(RecipeError, match="coded = -1"):
+        LatentSubject(dataclasses.replace(CONFIG, coded=-1))

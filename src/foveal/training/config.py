@@ -129,8 +129,10 @@ class LatentTraining(TrainConfig):
     """A run that trains networks which read latents, of pictures of ``crop_rows`` x ``crop_columns`` pixels, multiples of 64.
 
     reads: the name of the codec's weights that make the latents; they do not change. trunk: weights that read latents, such as those of
-    other weights of the codec, whose trunk the run begins with; what the codec's synthesis knows if left out. coarsest, finest: the range of qualities that is
-    read, the coarser the more often. one_band, two_bands: the part of the steps that see so few. distil: how much
+    other weights of the codec, whose trunk the run begins with; what the codec's synthesis knows if left out. keep: whether that trunk stays as it is, and with
+    it the heads of ``[model]`` that these weights have, so that further ones are learned beside them and change nothing of what they answer. coded: how many
+    batches are coded, which steps then see by turns: from the first round on without what coding costs, and held in memory; 0 for each step its own.
+    coarsest, finest: the range of qualities that is read, the coarser the more often. one_band, two_bands: the part of the steps that see so few. distil: how much
     the answer of ``builtin:camvid-segment`` on the picture itself counts beside the label. networks: the folder of the ONNX files that
     heads feed, from the data folder. answers: how much it counts what such a network's tail answers, beside the tensors that it is given;
     answers_from: the part of the steps up to which heads learn a network's tensors alone, and neither its answers nor labels.
@@ -141,6 +143,8 @@ class LatentTraining(TrainConfig):
 
     reads: str
     trunk: str = ""
+    keep: bool = False
+    coded: int = 0
     crop_rows: int = 256
     crop_columns: int = 320
     coarsest: float = 1.0

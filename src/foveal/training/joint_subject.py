@@ -121,6 +121,10 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
             raise RecipeError(f"crops of {sides} pixels and mu = {config.mu:g}; multiples of 64, and 0 or more, are needed")
         if config.model:
             raise RecipeError("[model]: heads names weights, whose sizes these networks have; leave it out")
+        if config.trunk or config.keep or config.coded:
+            raise RecipeError(
+                "trunk, keep, coded: heads names what the networks begin with, and the codec changes; leave them out"
+            )
         self.name, self.config = config.trains, config
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
         self._heads = {name.strip(): latent_card(name.strip(), self._card) for name in config.heads.split(",")}

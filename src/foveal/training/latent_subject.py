@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast, final
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -53,14 +54,20 @@ class LatentReader:
 
 @final
 class LatentLessons(Lessons[Lesson]):
-    """Batches of a curriculum."""
+    """Batches of a curriculum. coded: how many there are, after which they come again, each the same object; 0 for no end."""
 
-    def __init__(self, curriculum: Curriculum, reader: LatentReader) -> None:
-        self._curriculum, self._reader = curriculum, reader
-        self.summary = curriculum.summary
+    def __init__(self, curriculum: Curriculum, reader: LatentReader, coded: int) -> None:
+        self._curriculum, self._reader, self._coded = curriculum, reader, coded
+        self._held = dict[int, Lesson]()
+        self.summary = curriculum.summary + (f"; {coded} batches by turns" if coded else "")
 
     def batch(self, step: int) -> Lesson:
-        return self._curriculum.lesson(step)
+        if not self._coded:
+            return self._curriculum.lesson(step)
+        number = step % self._coded
+        if number not in self._held:
+            self._held[number] = self._curriculum.lesson(number)
+        return self._held[number]
 
     def measure(self, model: nn.Module, device: torch.device) -> str:
         network = cast(LatentNetwork, model)
@@ -81,7 +88,18 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         self._sizes = build(LatentConfig, config.model, "[model]")
         self._reader = LatentReader(config.reads)
         self._curriculum, self._begun = Curriculum([]), frozenset[str]()
-        self._near = load_weights(latent_card(config.trunk)) if config.trunk else None
+        if config.coded < 0 or (config.keep and not config.trunk):
+            raise RecipeError(
+                f"coded = {config.coded} and keep = {config.keep} of trunk = {config.trunk!r}; 0 or more are coded, and what is kept is named by trunk"
+            )
+        near = latent_card(config.trunk) if config.trunk else None
+        self._near = load_weights(near) if near else None
+        self._kept = [head for head in near.heads.split(",") if self._has(head, near)] if near and config.keep else []
+        self._coded = WeakKeyDictionary[Lesson, tuple[list[Tensor], Tensor]]()
+
+    def _has(self, head: str, near: LatentCard) -> bool:
+        """Whether ``[model]`` asks for a head as other weights have it."""
+        return getattr(self._sizes, head) == near.config[head]
 
     def build(self) -> LatentNetwork:
         if self.config.crop_rows % 64 or self.config.crop_columns % 64:
@@ -91,11 +109,19 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             self._reader.begin(network.trunk)
         else:
             try:
-                _go_on(network.trunk, widened(self._near))
+                self._take(network, self._near)
             except (KeyError, RuntimeError) as error:
                 raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
         self._begin_heads(network)
         return network
+
+    def _take(self, network: LatentNetwork, near: dict[str, Tensor]) -> None:
+        """Begins with the trunk of other weights; and keeps it and their heads, if that is asked for."""
+        known = unfold(fold(network) | widened(near), network)
+        for name in ("trunk", *self._kept):
+            part = network.get_submodule(name)
+            part.load_state_dict({own: known[f"{name}.{own}"] for own in part.state_dict()})
+            part.requires_grad_(not self.config.keep)
 
     def _begin_heads(self, network: LatentNetwork) -> None:
         def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
@@ -104,18 +130,29 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         self._begun = self._curriculum.begin(network, features)
 
     def read(self, data: Path, seed: int) -> LatentLessons:
-        self._curriculum = curriculum_of(self._sizes, data, self.config, seed)
-        return LatentLessons(self._curriculum, self._reader)
+        learned = replace(self._sizes, **dict.fromkeys(self._kept, 0))
+        self._curriculum = curriculum_of(learned, data, self.config, seed)
+        return LatentLessons(self._curriculum, self._reader, self.config.coded)
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
-        config, device = self.config, device_of(model)
+        device = device_of(model)
         x = as_pixels(batch.pictures, device)
-        chance = draws_of(config, step)
-        quality, bands = draw_qualities(config, chance, len(x), device), draw_bands(config, chance)
-        latents, hats = self._reader.latents(x, quality, bands)
+        latents, hats = self._code(batch, x, step)
         with self.mixed(device):
             features = shared(latents, hats)
         return Loss(self._curriculum.loss(cast(LatentNetwork, model), features, x, batch, step, self.mixed(device)))
+
+    def _code(self, batch: Lesson, x: Tensor, step: int) -> tuple[list[Tensor], Tensor]:
+        """What the trunk is given of a batch; kept for when it comes again."""
+        if (known := self._coded.get(batch)) is not None:
+            return known
+        config = self.config
+        chance = draws_of(config, step % config.coded if config.coded else step)
+        quality, bands = draw_qualities(config, chance, len(x), x.device), draw_bands(config, chance)
+        made = self._reader.latents(x, quality, bands)
+        if config.coded:
+            self._coded[batch] = made
+        return made
 
     def rate_factor(self, model: nn.Module, parameter: str) -> float:
         """What begins as a part of a trained network learns slower."""
@@ -127,7 +164,11 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         _go_on(fresh.trunk, tensors)
         self._begin_heads(fresh)
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
-        return unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
+        state = unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
+        if self._near is None or not self.config.keep:
+            return state
+        self._take(fresh, self._near)
+        return state | {name: own for name, own in fresh.state_dict().items() if name.split(".", 1)[0] in ("trunk", *self._kept)}
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """Where the run began with another trunk, in the steps of its weights, so that they may be stored as the difference (``--base``)."""
