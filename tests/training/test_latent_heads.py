@@ -32,7 +32,7 @@ from foveal.training.feature_teaching import FeatureTeaching
 from foveal.training.latent_pictures import COCO, ScaledCrops, Window, load_pictures
 from foveal.training.latent_subject import LatentSubject
 from foveal.training.loop import train
-from foveal.training.things_teaching import ThingsTeaching, shown_in
+from foveal.training.things_teaching import ThingsTeaching, in_window, places_of, shown_in
 from latent_networks import CLASSIFIER, DETECTOR, SIZES, make_networks, take_cuts
 
 ROOT = Path(__file__).parents[2]
@@ -300,7 +300,8 @@ def test_things_by_labels_and_by_the_detector(folder: Path, cuts: dict[str, Cut]
     assert teaching._things(sources["photos/1.png"]) is found
     shown = crops.at(3)
     told = teaching.told(shown)
-    assert told.shown.shape == told.known.shape == (len(shown.pictures), 80)
+    assert told.pictures.shape == (len(shown.pictures), 80)
+    assert told.places.shape == (len(shown.pictures), 80, -(-shown.height // 32), -(-shown.width // 32))
     assert (told.width, told.height) == (shown.width, shown.height)
     other = dataclasses.replace(CONFIG, model={**SIZES, "things": 3})
     with pytest.raises(RecipeError, match="things = 3; the detector that teaches it knows 80"):
@@ -309,17 +310,40 @@ def test_things_by_labels_and_by_the_detector(folder: Path, cuts: dict[str, Cut]
         ThingsTeaching(folder / "data", folder, pictures, crops, CONFIG)
 
 
+def _boxes(*rows: tuple[int, float, float, float, float], crowd: tuple[int, ...] = ()) -> TrueBoxes:
+    """Of lines of class and corners; crowd: the numbers of those that may be there."""
+    corners = np.array([row[1:] for row in rows], np.float32).reshape(-1, 4)
+    return TrueBoxes(corners, np.array([row[0] for row in rows], np.int64), np.isin(np.arange(len(rows)), crowd))
+
+
 def test_what_a_window_shows() -> None:
-    corners = [[10, 10, 50, 50], [90, 0, 130, 40], [70, 0, 110, 40], [0, 0, 4, 4], [60, 60, 90, 90]]
-    things = TrueBoxes(np.array(corners, np.float32), np.array([1, 2, 3, 4, 5], np.int64), np.zeros(5, bool))
-    shown, known = shown_in(things, Window(0, (0, 0, 100, 50), False), 200, 7)
-    assert shown.tolist() == [0, 1, 0, 1, 0, 0, 0]  # 1 is inside, 3 mostly
-    assert known.tolist() == [True, True, False, True, False, True, True]  # 2 hardly, 4 is 8 pixels large, 5 is not there
-    empty, sure = shown_in(
-        TrueBoxes(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool)), Window(0, (0, 0, 9, 9), False), 9, 3
-    )
-    assert not empty.any()
-    assert sure.all()
+    things = _boxes(
+        (1, 10, 10, 50, 50), (2, 90, 0, 130, 40), (3, 70, 0, 110, 40), (4, 0, 0, 4, 4), (5, 60, 60, 90, 90), (6, 20, 20, 60, 40),
+        crowd=(5,),
+    )  # fmt: skip
+    inside = in_window(things, Window(0, (0, 0, 100, 50), False), 200, 100)
+    # 1 is inside, 3 mostly, 2 hardly, 4 is 8 pixels large, 5 is not there, 6 may be
+    assert shown_in(inside, 8).tolist() == [0, 1, -1, 1, -1, 0, -1, 0]
+    np.testing.assert_allclose(inside.corners[:2], [[20, 20, 100, 100], [180, 0, 200, 80]])
+    flipped = in_window(things, Window(0, (0, 0, 100, 50), True), 200, 100)
+    np.testing.assert_allclose(flipped.corners[:2], [[100, 20, 180, 100], [0, 0, 20, 80]])
+    assert not shown_in(in_window(_boxes(), Window(0, (0, 0, 9, 9), False), 9, 9), 3).any()
+
+
+def test_at_which_places_a_thing_is_shown() -> None:
+    window = Window(0, (0, 0, 128, 64), False)
+    large = places_of(in_window(_boxes((1, 0, 0, 96, 64)), window, 128, 64), 128, 64, 2)
+    assert large.shape == (2, 2, 4)
+    assert not large[0].any()
+    assert large[1].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+    # The middle of a small thing fills no place, and is at that which holds most of it.
+    small = places_of(in_window(_boxes((1, 56, 20, 72, 44)), window, 128, 64), 128, 64, 2)
+    assert small[1].tolist() == [[0, 1, 1, 0], [0, 1, 1, 0]]
+    beside = places_of(in_window(_boxes((1, 58, 4, 78, 22)), window, 128, 64), 128, 64, 2)
+    assert beside[1].tolist() == [[0, -1, 1, 0], [0, 0, 0, 0]]
+    # One that may be there tells nothing, and does not hide one that is.
+    both = _boxes((1, 0, 0, 96, 64), (1, 64, 0, 128, 64), crowd=(0,))
+    assert places_of(in_window(both, window, 128, 64), 128, 64, 2)[1].tolist() == [[-1, -1, 1, 1], [-1, -1, 1, 1]]
 
 
 def test_what_cannot_be_trained_is_named(folder: Path, cuts: dict[str, Cut]) -> None:

@@ -25,8 +25,8 @@ from foveal.training.latent_pictures import COCO, Crops, LatentPictures, ScaledC
 from foveal.training.latent_teaching import Features, Teaching, as_pixels
 
 DETECTOR: Final = "yolox_nano_coco"
-_SURE: Final = 0.3
-"""A box of the detector counts from this score on."""
+_SURE, _UNSURE = 0.3, 0.1
+"""A box of the detector counts from the first score on; below the second it is none, and between them nobody knows."""
 _LABELS: Final = "coco/object_detection/labels/train2017"
 _SHOWN, _HIDDEN = 0.5, 0.1
 """A thing of whose box so much is inside is shown, of less than the second is not; between them nobody knows."""
@@ -34,14 +34,23 @@ _LEAST_PIXELS: Final = 12.0
 """The longer side of a thing in the picture that is coded, below which nobody has to know it."""
 
 
+_PLACE: Final = 32
+"""Pixels a side of a place."""
+_MIDDLE: Final = 0.7
+"""The part of a box's sides, around its centre, in which a thing is taken to be."""
+_FILLED: Final = 0.25
+"""A place shows a thing of whose middle it holds so much of its own area."""
+_UNKNOWN: Final = -1
+
+
 @dataclass(frozen=True, eq=False)
 class Told:
-    """Of a batch of pictures, ``width`` x ``height`` without their padding: 1 for things that are shown, and whether that is known, each
-    ``(batch, classes)``.
+    """Of a batch of pictures, ``width`` x ``height`` without their padding: 1 for things that are shown, 0 for others, -1 where nobody knows,
+    int8: of each picture ``(batch, classes)``, and of each of its places ``(batch, classes, height / 32, width / 32)``, rounded up.
     """
 
-    shown: npt.NDArray[np.float32]
-    known: npt.NDArray[np.bool_]
+    pictures: npt.NDArray[np.int8]
+    places: npt.NDArray[np.int8]
     width: int
     height: int
 
@@ -69,17 +78,21 @@ class ThingsTeaching(Teaching):
         self.source = source
 
     def told(self, shown: Crops) -> Told:
-        rows, known = (np.stack(rows) for rows in zip(*(self._told(w, shown) for w in shown.windows), strict=True))
-        return Told(rows, known, shown.width, shown.height)
+        inside = [
+            in_window(self._things(self._pictures.training[window.source]), window, shown.width, shown.height)
+            for window in shown.windows
+        ]
+        pictures = np.stack([shown_in(things, self._classes) for things in inside])
+        places = np.stack([places_of(things, shown.width, shown.height, self._classes) for things in inside])
+        return Told(pictures, places, shown.width, shown.height)
 
     def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Told, step: int, mixed: torch.autocast) -> Tensor:
-        """Cross entropy, summed over the classes."""
+        """Cross entropy, summed over the classes, of pictures and of their places."""
         assert network.things is not None
-        shown, known = (torch.from_numpy(rows).to(x.device) for rows in (told.shown, told.known))
         with mixed:
-            logits = network.things(in_picture(features, told.width, told.height))
-        crossed = functional.binary_cross_entropy_with_logits(logits.float(), shown, reduction="none")
-        return (crossed * known).sum(1).mean()
+            places = network.things.places(in_picture(features, told.width, told.height)).float()
+        pictures = network.things.of_picture(places)
+        return _crossed(pictures, told.pictures) + _crossed(places, told.places)
 
     def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
         """Mean average precision, in percent, by labels where there are some and by the detector's boxes else."""
@@ -87,15 +100,13 @@ class ThingsTeaching(Teaching):
         for source in self._pictures.held_out:
             height, width = source.pixels.shape[:2]
             made = features(as_pixels(padded_picture(source.pixels)[None], device))
-            tallies.append(score.tally(seen_things(network, made, width, height), self._things(source)))
+            known = self._things(source)
+            sure = TrueBoxes(known.corners[~known.crowd], known.classes[~known.crowd], known.crowd[~known.crowd])
+            tallies.append(score.tally(seen_things(network, made, width, height), sure))
         return f"things: {score.scores(tallies)[0]:.1f} % mAP"
 
-    def _told(self, window: Window, crops: Crops) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        things = self._things(self._pictures.training[window.source])
-        return shown_in(things, window, max(crops.width, crops.height), self._classes)
-
     def _things(self, source: Source) -> TrueBoxes:
-        """What is to be seen in a picture; worked out once, when it is first asked for."""
+        """What is to be seen in a picture, as ``crowd`` what may be; worked out once, when it is first asked for."""
         if source.path not in self._known:
             self._known[source.path] = self._labelled(source) or self._found(source)
         return self._known[source.path]
@@ -117,23 +128,72 @@ class ThingsTeaching(Teaching):
     def _found(self, source: Source) -> TrueBoxes:
         boxes = self._detector.analyze(Picture(source.pixels))
         assert isinstance(boxes, Boxes)
-        sure = boxes.scores > _SURE
-        return TrueBoxes(boxes.corners[sure], boxes.classes[sure], np.zeros(int(sure.sum()), bool))
+        kept = boxes.scores > _UNSURE
+        return TrueBoxes(boxes.corners[kept], boxes.classes[kept], boxes.scores[kept] <= _SURE)
 
 
-def shown_in(
-    things: TrueBoxes, window: Window, longest: int, classes: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Of each class 1 if a window shows it, else 0; and whether that is known. longest: pixels of the longer side that the window became."""
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """Things that lie in a window at least in part, in pixels of the picture that it became: classes ``(n,)``, the part of each that is inside,
+    ``corners (n, 4)`` of that part, and whether it is sure that the window shows it.
+    """
+
+    classes: npt.NDArray[np.int64]
+    corners: npt.NDArray[np.float64]
+    sure: npt.NDArray[np.bool_]
+
+
+def in_window(things: TrueBoxes, window: Window, width: int, height: int) -> Inside:
+    """What a window shows that became a picture of ``width`` x ``height`` pixels; things of which hardly anything is inside are left out."""
     x0, y0, x1, y1 = window.box
-    corners = things.corners.astype(np.float64)
-    inside = np.clip(corners, (x0, y0, x0, y0), (x1, y1, x1, y1))
-    area, held = (np.prod(c[:, 2:] - c[:, :2], axis=1) for c in (corners, inside))
+    whole = (things.corners.astype(np.float64) - (x0, y0, x0, y0)) * np.tile((width / (x1 - x0), height / (y1 - y0)), 2)
+    if window.flipped:
+        whole = np.stack([width - whole[:, 2], whole[:, 1], width - whole[:, 0], whole[:, 3]], 1)
+    inside = np.clip(whole, 0, np.tile((width, height), 2))
+    area, held = (np.prod(c[:, 2:] - c[:, :2], axis=1) for c in (whole, inside))
     part = np.divide(held, area, out=np.zeros_like(held), where=area > 0)
-    side = (inside[:, 2:] - inside[:, :2]).max(1, initial=0) * longest / max(x1 - x0, y1 - y0)
-    shown, known = np.zeros(classes, np.float32), np.ones(classes, bool)
-    sure = (part >= _SHOWN) & (side >= _LEAST_PIXELS)
-    known[things.classes[(part >= _HIDDEN) & ~sure]] = False
-    shown[things.classes[sure]] = 1
-    known[things.classes[sure]] = True
-    return shown, known
+    side = (inside[:, 2:] - inside[:, :2]).max(1, initial=0)
+    sure = (part >= _SHOWN) & (side >= _LEAST_PIXELS) & ~things.crowd
+    some = part >= _HIDDEN
+    return Inside(things.classes[some], inside[some], sure[some])
+
+
+def shown_in(things: Inside, classes: int) -> npt.NDArray[np.int8]:
+    """Of each class 1 if a picture shows it, 0 if not, -1 if nobody knows."""
+    shown = np.zeros(classes, np.int8)
+    shown[things.classes[~things.sure]] = _UNKNOWN
+    shown[things.classes[things.sure]] = 1
+    return shown
+
+
+def places_of(things: Inside, width: int, height: int, classes: int) -> npt.NDArray[np.int8]:
+    """The same of each place of a picture of ``width`` x ``height`` pixels: a thing is where the middle of its box is, and beside that, as far as
+    its box goes, nobody knows.
+    """
+    places = np.zeros((classes, -(-height // _PLACE), -(-width // _PLACE)), np.int8)
+    low, high = things.corners[:, :2], things.corners[:, 2:]
+    middle, half = (low + high) / 2, _MIDDLE * (high - low) / 2
+    held, filled = _cover(low, high, places.shape[1:]), _cover(middle - half, middle + half, places.shape[1:])
+    filled /= np.minimum(1, filled.max((1, 2), keepdims=True, initial=1e-9) / _FILLED)  # a small thing is where most of it is
+    for index, touched in zip(things.classes, held > 0, strict=True):
+        places[index][touched] = _UNKNOWN
+    for index, shown in zip(things.classes[things.sure], filled[things.sure] >= _FILLED * (1 - 1e-9), strict=True):
+        places[index][shown] = 1
+    return places
+
+
+def _cover(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """The part of each place that boxes cover, ``(n, rows, columns)``, of their corners ``(n, 2)`` as x and y in pixels."""
+
+    def along(axis: int, count: int) -> npt.NDArray[np.float64]:
+        begin = _PLACE * np.arange(count)
+        return np.clip(np.minimum(high[:, axis, None], begin + _PLACE) - np.maximum(low[:, axis, None], begin), 0, None) / _PLACE
+
+    return along(1, shape[0])[:, :, None] * along(0, shape[1])[:, None]
+
+
+def _crossed(logits: Tensor, told: npt.NDArray[np.int8]) -> Tensor:
+    """Cross entropy of logits ``(batch, classes, ...)``, summed over the classes; what nobody knows costs nothing."""
+    wanted = torch.from_numpy(told).to(logits.device)
+    crossed = functional.binary_cross_entropy_with_logits(logits, wanted.clamp_min(0).float(), reduction="none")
+    return (crossed * (wanted != _UNKNOWN)).sum(1).mean()

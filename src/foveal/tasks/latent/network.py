@@ -24,10 +24,12 @@ from foveal.tasks.residual import Block, Normed
 
 FED: Final = ("mobilenet_v2_imagenet", "yolox_nano_coco")
 """The networks that heads feed; these are the heads' names too."""
-_THINGS: Final = 128
-"""Channels of the head of things at 1/16; at 1/32 twice as many."""
-_RARE: Final = -4.0
-"""Logits of things before anything is learned."""
+_THINGS: Final = (96, 128)
+"""Channels of the head of things at 1/16 and 1/32."""
+_RARE: Final = -6.0
+"""Logits of things at a place before anything is learned."""
+_SHARP: Final = 4.0
+"""How near the sum over places comes to the surest of them."""
 
 
 @dataclass(frozen=True)
@@ -99,23 +101,32 @@ class SegmentHead(SegmenterTail):
 
 @final
 class ThingsHead(nn.Module):
-    """Logits ``(batch, classes)`` of what is to be seen in pictures of features ``(batch, spectrum, h, w)``, by way of 1/16: of the mean and
-    the maximum of what is at 1/32.
+    """Logits ``(batch, classes)`` of what is to be seen in pictures of features ``(batch, spectrum, h, w)``: of each class about that of the
+    place at 1/32 where it is surest.
     """
 
     def __init__(self, config: LatentConfig, *, folded: bool) -> None:
         super().__init__()
-        self.to_16 = Normed(config.spectrum, _THINGS, stride=2, folded=folded)
-        self.block = Block(_THINGS, folded=folded)
-        self.to_32 = Normed(_THINGS, 2 * _THINGS, stride=2, folded=folded)
-        self.dropout = nn.Dropout(config.dropout)
-        self.leave = nn.Linear(4 * _THINGS, config.things)
-        nn.init.constant_(self.leave.bias, _RARE)
+        at_16, at_32 = _THINGS
+        self.to_16 = Normed(config.spectrum, at_16, stride=2, folded=folded)
+        self.at_16 = nn.Sequential(*(Block(at_16, folded=folded) for _ in range(2)))
+        self.to_32 = Normed(at_16, at_32, stride=2, folded=folded)
+        self.at_32 = nn.Sequential(*(Block(at_32, folded=folded) for _ in range(2)))
+        self.dropout = nn.Dropout2d(config.dropout)
+        self.leave = nn.Conv2d(at_32, config.things, 1)
+        nn.init.constant_(self.leave.bias, _RARE)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.block(functional.relu(self.to_16(x)))
-        x = functional.relu(self.to_32(x))
-        return self.leave(self.dropout(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)))
+        return self.of_picture(self.places(x))
+
+    def places(self, x: Tensor) -> Tensor:
+        """Logits at each place ``(batch, classes, h / 4, w / 4)``, rounded up."""
+        x = self.at_16(functional.relu(self.to_16(x)))
+        return self.leave(self.dropout(self.at_32(functional.relu(self.to_32(x)))))
+
+    def of_picture(self, places: Tensor) -> Tensor:
+        """Logits of whole pictures, of those at their places."""
+        return torch.logsumexp(_SHARP * places.flatten(2).float(), 2) / _SHARP
 
 
 @final
