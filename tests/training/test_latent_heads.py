@@ -99,6 +99,7 @@ def test_the_recipes_that_ship_are_read(path: Path) -> None:
     network = LatentNetwork(LatentConfig(**config.model))
     assert config.crop_rows % 64 == config.crop_columns % 64 == 0
     assert any(module is not None for name, module in network.named_children() if name != "trunk")
+    assert LatentSubject(config)._kept == ([CLASSIFIER, DETECTOR] if config.keep else [])
 
 
 def test_a_run_goes_on_and_exports_all_heads(
