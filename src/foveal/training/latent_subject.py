@@ -17,7 +17,8 @@ from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import WeightsCard, load_weights
 from foveal.declared import build
 from foveal.errors import RecipeError
-from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.network import FED, LatentConfig, LatentNetwork
+from foveal.tasks.latent.running import HEADS
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard, latent_card
 from foveal.tasks.residual import fold, unfold
@@ -88,11 +89,13 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         self._sizes = build(LatentConfig, config.model, "[model]")
         self._reader = LatentReader(config.reads)
         self._curriculum, self._begun = Curriculum([]), frozenset[str]()
-        if config.coded < 0 or (config.keep and not config.trunk):
+        if config.coded < 0:
+            raise RecipeError(f"coded = {config.coded}; a number of batches is needed, or 0 for each step its own")
+        if config.keep and not config.trunk:
             raise RecipeError(
-                f"coded = {config.coded} and keep = {config.keep} of trunk = {config.trunk!r}; 0 or more are coded, and what is kept is named by trunk"
+                'keep = true, and no trunk; name the weights whose trunk and heads are kept: trunk = "latent-networks-1"'
             )
-        near = latent_card(config.trunk) if config.trunk else None
+        near = latent_card(config.trunk, frequency_card(config.reads) if config.keep else None) if config.trunk else None
         self._near = load_weights(near) if near else None
         self._kept = [head for head in near.heads.split(",") if self._has(head, near)] if near and config.keep else []
         self._coded = WeakKeyDictionary[Lesson, tuple[list[Tensor], Tensor]]()
@@ -108,17 +111,21 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         if self._near is None:
             self._reader.begin(network.trunk)
         else:
-            try:
-                self._take(network, self._near)
-            except (KeyError, RuntimeError) as error:
-                raise RecipeError(f"trunk: its sizes are not those of [model]: {str(error).splitlines()[-1].strip()}") from error
+            self._take(network, self._near)
         self._begin_heads(network)
         return network
 
     def _take(self, network: LatentNetwork, near: dict[str, Tensor]) -> None:
-        """Begins with the trunk of other weights; and keeps it and their heads, if that is asked for."""
-        known = unfold(fold(network) | widened(near), network)
-        for name in ("trunk", *self._kept):
+        """Begins with the trunk of other weights; and keeps it and their heads, if that is asked for. Raises RecipeError: other sizes."""
+        known, parts = widened(near), ("trunk", *self._kept)
+        for name, own in fold(network).items():
+            if name.split(".", 1)[0] in parts and (name not in known or known[name].shape != own.shape):
+                has = f"{tuple(known[name].shape)}" if name in known else "none"
+                raise RecipeError(
+                    f"[model] {name} is {tuple(own.shape)}, and {self.config.trunk} has {has}: take the sizes of its card for the trunk"
+                )
+        known = unfold(fold(network) | known, network)
+        for name in parts:
             part = network.get_submodule(name)
             part.load_state_dict({own: known[f"{name}.{own}"] for own in part.state_dict()})
             part.requires_grad_(not self.config.keep)
@@ -131,23 +138,30 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
     def read(self, data: Path, seed: int) -> LatentLessons:
         learned = replace(self._sizes, **dict.fromkeys(self._kept, 0))
+        if self._kept and not any(getattr(learned, head) for head in (*HEADS, *FED)):
+            raise RecipeError(
+                f"[model] asks for {', '.join(self._kept)}, and all are kept of {self.config.trunk}; ask for a further head"
+            )
         self._curriculum = curriculum_of(learned, data, self.config, seed)
-        return LatentLessons(self._curriculum, self._reader, self.config.coded)
+        lessons = LatentLessons(self._curriculum, self._reader, self.config.coded)
+        if self.config.keep:
+            lessons.summary += f"; kept of {self.config.trunk}: {', '.join(('trunk', *self._kept))}"
+        return lessons
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
         device = device_of(model)
         x = as_pixels(batch.pictures, device)
-        latents, hats = self._code(batch, x, step)
+        latents, hats = self._code(batch, x)
         with self.mixed(device):
             features = shared(latents, hats)
         return Loss(self._curriculum.loss(cast(LatentNetwork, model), features, x, batch, step, self.mixed(device)))
 
-    def _code(self, batch: Lesson, x: Tensor, step: int) -> tuple[list[Tensor], Tensor]:
+    def _code(self, batch: Lesson, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """What the trunk is given of a batch; kept for when it comes again."""
         if (known := self._coded.get(batch)) is not None:
             return known
         config = self.config
-        chance = draws_of(config, step % config.coded if config.coded else step)
+        chance = draws_of(config, batch.number)
         quality, bands = draw_qualities(config, chance, len(x), x.device), draw_bands(config, chance)
         made = self._reader.latents(x, quality, bands)
         if config.coded:
@@ -162,13 +176,13 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out."""
         tensors, fresh = widened(tensors), LatentNetwork(self._sizes)
         _go_on(fresh.trunk, tensors)
+        if self._near is not None and self.config.keep:
+            self._take(fresh, self._near)
         self._begin_heads(fresh)
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
         state = unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
-        if self._near is None or not self.config.keep:
-            return state
-        self._take(fresh, self._near)
-        return state | {name: own for name, own in fresh.state_dict().items() if name.split(".", 1)[0] in ("trunk", *self._kept)}
+        kept = ("trunk", *self._kept) if self.config.keep else ()
+        return state | {name: own for name, own in fresh.state_dict().items() if name.split(".", 1)[0] in kept}
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """Where the run began with another trunk, in the steps of its weights, so that they may be stored as the difference (``--base``)."""

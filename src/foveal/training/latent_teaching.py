@@ -38,8 +38,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """A batch: pictures uint8 ``(batch, H, W, 3)``, and the answers of each head that learns from them, in the form of its teaching."""
+    """A batch, of which its number decides: pictures uint8 ``(batch, H, W, 3)``, and the answers of each head that learns from them, in the form
+    of its teaching.
+    """
 
+    number: int
     pictures: npt.NDArray[np.uint8]
     answers: Mapping[str, Any]
 
@@ -90,10 +93,10 @@ class Curriculum:
 
     def lesson(self, number: int) -> Lesson:
         """A batch; its number and the seeds of the sources alone decide which."""
-        number, turn = divmod(number, len(self._groups))
+        turns, turn = divmod(number, len(self._groups))
         source, group = self._groups[turn]
-        shown = source.at(number)
-        return Lesson(shown.pictures, {teaching.head: teaching.told(shown) for teaching in group})
+        shown = source.at(turns)
+        return Lesson(number, shown.pictures, {teaching.head: teaching.told(shown) for teaching in group})
 
     def loss(
         self, network: LatentNetwork, features: Tensor, x: Tensor, lesson: Lesson, step: int, mixed: torch.autocast
