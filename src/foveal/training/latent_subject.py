@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast, final
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -97,12 +96,9 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             )
         near = latent_card(config.trunk, frequency_card(config.reads) if config.keep else None) if config.trunk else None
         self._near = load_weights(near) if near else None
-        self._kept = [head for head in near.heads.split(",") if self._has(head, near)] if near and config.keep else []
-        self._coded = WeakKeyDictionary[Lesson, tuple[list[Tensor], Tensor]]()
-
-    def _has(self, head: str, near: LatentCard) -> bool:
-        """Whether ``[model]`` asks for a head as other weights have it."""
-        return getattr(self._sizes, head) == near.config[head]
+        asked = asdict(self._sizes)
+        self._kept = [head for head in near.heads.split(",") if asked[head] == near.config[head]] if near and config.keep else []
+        self._coded = dict[int, tuple[list[Tensor], Tensor]]()
 
     def build(self) -> LatentNetwork:
         if self.config.crop_rows % 64 or self.config.crop_columns % 64:
@@ -117,14 +113,14 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
     def _take(self, network: LatentNetwork, near: dict[str, Tensor]) -> None:
         """Begins with the trunk of other weights; and keeps it and their heads, if that is asked for. Raises RecipeError: other sizes."""
-        known, parts = widened(near), ("trunk", *self._kept)
-        for name, own in fold(network).items():
+        known, parts, sizes = widened(near), ("trunk", *self._kept), fold(network)
+        for name, own in sizes.items():
             if name.split(".", 1)[0] in parts and (name not in known or known[name].shape != own.shape):
                 has = f"{tuple(known[name].shape)}" if name in known else "none"
                 raise RecipeError(
                     f"[model] {name} is {tuple(own.shape)}, and {self.config.trunk} has {has}: take the sizes of its card for the trunk"
                 )
-        known = unfold(fold(network) | known, network)
+        known = unfold(sizes | known, network)
         for name in parts:
             part = network.get_submodule(name)
             part.load_state_dict({own: known[f"{name}.{own}"] for own in part.state_dict()})
@@ -158,14 +154,14 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
     def _code(self, batch: Lesson, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """What the trunk is given of a batch; kept for when it comes again."""
-        if (known := self._coded.get(batch)) is not None:
+        config, known = self.config, self._coded.get(batch.number)
+        if known is not None:
             return known
-        config = self.config
         chance = draws_of(config, batch.number)
         quality, bands = draw_qualities(config, chance, len(x), x.device), draw_bands(config, chance)
         made = self._reader.latents(x, quality, bands)
         if config.coded:
-            self._coded[batch] = made
+            self._coded[batch.number] = made
         return made
 
     def rate_factor(self, model: nn.Module, parameter: str) -> float:

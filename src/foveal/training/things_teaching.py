@@ -32,8 +32,6 @@ _SHOWN, _HIDDEN = 0.5, 0.1
 """A thing of whose box so much is inside is shown, of less than the second is not; between them nobody knows."""
 _LEAST_PIXELS: Final = 12.0
 """The longer side of a thing in the picture that is coded, below which nobody has to know it."""
-
-
 _PLACE: Final = 32
 """Pixels a side of a place."""
 _MIDDLE: Final = 0.7
