@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from foveal.codecs.learned.frequency.latents import Latents
 from foveal.tasks.latent import cuts
 from foveal.tasks.latent.cuts import Cut, CutTensor
-from foveal.tasks.latent.network import LatentConfig
+from foveal.tasks.latent.network import LatentConfig, TrunkFeatures
 from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.networks.base import file_identity
 
@@ -22,6 +24,11 @@ SIZES: Mapping[str, Any] = {
     "segment": 0, "adapter": 8, "adapter_blocks": 1,
 }  # fmt: skip
 FED: Mapping[str, Any] = {**SIZES, CLASSIFIER: 1, DETECTOR: 1, "things": 80}
+
+
+def for_all(features: Tensor) -> TrunkFeatures:
+    """The same features for each head."""
+    return TrunkFeatures(features, features)
 
 
 def make_networks(folder: Path) -> Path:
@@ -83,10 +90,16 @@ def make_cuts(folder: Path) -> dict[str, Cut]:
     return {CLASSIFIER: classifier, DETECTOR: Cut(DETECTOR, file_identity(folder / f"{DETECTOR}.onnx"), grids, 50.0)}
 
 
+def by_way(folder: Path) -> Cut:
+    """A cut of the classifier behind another tensor, by way of which it lies."""
+    first = make_cuts(folder)[CLASSIFIER]
+    return replace(first, tensors=(CutTensor("rectified", 4, 14, 14, 16),), way=first.tensors[0])
+
+
 def take_cuts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Cut]:
-    """Puts these cuts in the place of the known ones."""
+    """Puts these cuts in the place of the known ones; the classifier's second lies by way of its first."""
     made = make_cuts(folder)
-    monkeypatch.setattr(cuts, "CUTS", {name: (cut,) for name, cut in made.items()})
+    monkeypatch.setattr(cuts, "CUTS", {CLASSIFIER: (made[CLASSIFIER], by_way(folder)), DETECTOR: (made[DETECTOR],)})
     return made
 
 

@@ -22,7 +22,7 @@ from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.weights import Card, load_weights
 from foveal.errors import RecipeError
 from foveal.picture import Picture
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.weights import LatentCard, latent_cards, load_network
 from foveal.training import curriculum, joint_subject, loop
 from foveal.training.checkpoint import load_tensors
@@ -72,11 +72,11 @@ class Bright(Teaching):
         return shown.pictures[:, ::2, ::2, 1].astype(np.int64) * 11 // 256
 
     def loss(
-        self, network: LatentNetwork, features: Tensor, x: Tensor, told: np.ndarray, step: int, mixed: torch.autocast
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: np.ndarray, step: int, mixed: torch.autocast
     ) -> Tensor:
         assert network.segment is not None
         with mixed:
-            logits = network.segment(features)
+            logits = network.segment(features.segment)
         return functional.cross_entropy(logits.float(), torch.from_numpy(told))
 
     def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
@@ -84,7 +84,7 @@ class Bright(Teaching):
         assert isinstance(shown, Shades)
         x = torch.from_numpy(shown.pictures).permute(0, 3, 1, 2).float() / 255
         assert network.segment is not None
-        right = network.segment(features(x)).argmax(1).eq(torch.from_numpy(self.told(shown))).float().mean()
+        right = network.segment(features(x).segment).argmax(1).eq(torch.from_numpy(self.told(shown))).float().mean()
         return f"{100 * float(right):.1f} % of places"
 
 
@@ -177,7 +177,9 @@ def test_networks_begin_as_they_ship_in_training_too(data: Path) -> None:
     begun.segment.dropout.eval()
     quality = float_hats(torch.tensor([17.0, 40.0]))
     with torch.no_grad():
-        assert torch.allclose(begun.segment(begun(bands, quality)), shipped.segment(shipped(bands, quality)), atol=1e-5)
+        assert torch.allclose(
+            begun.segment(begun(bands, quality).segment), shipped.segment(shipped(bands, quality).segment), atol=1e-5
+        )
 
 
 def test_three_steps_stay_finite_and_move_both(data: Path) -> None:
@@ -226,6 +228,12 @@ def test_a_run_goes_on_as_if_it_had_not_stopped_and_exports_three_sets(data: Pat
         beside = LatentCard(**json.loads((weights.FOLDER / f"latent-{kind}-tiny-joint.json").read_text()))
         assert (beside.reads, beside.heads, beside.steps) == (card.id, "segment", 4)
         assert math.isfinite(float(next(load_network(beside).parameters()).sum()))
+
+
+def test_what_passes_nothing_back_to_the_codec_is_refused() -> None:
+    config = read_recipe(ROOT / "recipes" / "frequency-joint.toml")
+    with pytest.raises(RecipeError, match="latent-networks-2 feeds mobilenet_v2_imagenet by way of its own layers"):
+        subject_of(dataclasses.replace(config, heads="latent-networks-2"))  # type: ignore[call-overload]
 
 
 def test_the_shipped_recipe_starts_from_what_ships() -> None:

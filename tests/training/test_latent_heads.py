@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ from foveal.codecs.learned import weights
 from foveal.errors import NetworkError, RecipeError
 from foveal.picture import Picture
 from foveal.tasks.latent.cuts import Cut
-from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard, load_network
@@ -33,7 +34,7 @@ from foveal.training.latent_pictures import COCO, ScaledCrops, Window, load_pict
 from foveal.training.latent_subject import LatentSubject
 from foveal.training.loop import train
 from foveal.training.things_teaching import ThingsTeaching, in_window, places_of, shown_in
-from latent_networks import CLASSIFIER, DETECTOR, SIZES, make_networks, take_cuts
+from latent_networks import CLASSIFIER, DETECTOR, SIZES, card, for_all, make_networks, take_cuts
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -99,7 +100,9 @@ def test_the_recipes_that_ship_are_read(path: Path) -> None:
     network = LatentNetwork(LatentConfig(**config.model))
     assert config.crop_rows % 64 == config.crop_columns % 64 == 0
     assert any(module is not None for name, module in network.named_children() if name != "trunk")
-    assert LatentSubject(config)._kept == ([CLASSIFIER, DETECTOR] if config.keep else [])
+    by_way = path.stem == "latent-middle"
+    kept = [f"{CLASSIFIER}.heads" if by_way else CLASSIFIER, DETECTOR]
+    assert LatentSubject(config)._kept == (kept if config.keep else [])
 
 
 def test_a_run_goes_on_and_exports_all_heads(
@@ -133,16 +136,67 @@ def test_a_run_goes_on_and_exports_all_heads(
     assert float((spread - 1).abs().max()) > 0.01  # measured
 
 
+def test_a_cut_by_way_of_kept_filters_learns_what_is_lost_behind_them(
+    folder: Path, cuts: dict[str, Cut], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    further = dataclasses.replace(CONFIG, model={**SIZES, CLASSIFIER: 2}, answers=1.0)
+    with pytest.raises(
+        RecipeError, match=f"{CLASSIFIER} = 2 corrects what first filters lead to, and trunk = '', keep = false keeps none"
+    ):
+        LatentSubject(further)
+    begun = LatentSubject(dataclasses.replace(CONFIG, model={**SIZES, CLASSIFIER: 1}))
+    begun.read(folder / "data", 1)
+    frozen = begun.freeze(begun.build().eval(), None)
+    monkeypatch.setattr(latent_subject, "load_weights", lambda card: frozen.tensors)
+    monkeypatch.setattr(
+        latent_subject, "latent_card", lambda name, codec: dataclasses.replace(card(begun.config.model), heads=CLASSIFIER)
+    )
+    monkeypatch.setattr(latent_subject, "frequency_card", lambda name: None)
+    subject = LatentSubject(dataclasses.replace(further, trunk="tiny", keep=True))
+    assert subject._kept == [f"{CLASSIFIER}.heads"]
+    torch.manual_seed(0)
+    lessons, model = subject.read(folder / "data", 1), subject.build()
+    assert lessons.summary.endswith(f"kept of tiny: trunk, {CLASSIFIER}.heads")
+    average, optimizer, before = subject.build(), loop.make_optimizer(model, subject), dict(copy.deepcopy(model).state_dict())
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    losses = [loop.train_step(model, model, average, optimizer, lessons.batch(0), subject, step) or 0.0 for step in range(20)]
+    assert losses[-1] < 0.99 * losses[0]
+    moved = {name.split(".")[1] for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {"corrected"}
+    kept = subject.freeze(model.eval(), None).tensors
+    assert all(torch.equal(kept[name], tensor) for name, tensor in frozen.tensors.items())
+    # And back: the cut before it is all there, and stays as it is while another head learns.
+    frozen = subject.freeze(model.eval(), None)
+    monkeypatch.setattr(
+        latent_subject, "latent_card", lambda name, codec: dataclasses.replace(card(further.model), heads=CLASSIFIER)
+    )
+    back = LatentSubject(dataclasses.replace(CONFIG, model={**SIZES, CLASSIFIER: 1, "things": 80}, trunk="tiny", keep=True))
+    assert back.read(folder / "data", 1).summary.endswith(f"kept of tiny: trunk, {CLASSIFIER}.heads")
+    same = back.freeze(back.build().eval(), None).tensors
+    assert all(torch.equal(same[name], t) for name, t in frozen.tensors.items() if ".corrected." not in name)
+    assert [*back._curriculum.teachings] == ["things"]
+    fewer = dataclasses.replace(back.config, model={**back.config.model, "blocks": 0})
+    with pytest.raises(RecipeError, match=r"\[model\] trunk\.middle\.0\..* is none, and tiny has \("):
+        LatentSubject(fewer).build()
+    alone = LatentSubject(dataclasses.replace(back.config, model={**SIZES, CLASSIFIER: 1}))
+    with pytest.raises(RecipeError, match=f"asks for {CLASSIFIER}, and all are kept of tiny; ask for a further head, or keep"):
+        alone.read(folder / "data", 1)
+    with torch.no_grad():
+        told = subject._curriculum.measure(model, lambda x: for_all(torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8)), CPU)
+    assert "% unexplained" in told
+
+
 @torch.no_grad()
 def test_first_filters_are_solved_for_before_the_first_step(folder: Path, cuts: dict[str, Cut]) -> None:
     torch.manual_seed(0)
     network, teaching = LatentNetwork(LatentConfig(**CONFIG.model)).eval(), _teaching(CLASSIFIER, folder, cuts, finest=9.0)
     asked = list[tuple[float, int]]()
 
-    def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+    def features(x: Tensor, quality: Tensor, bands: int) -> TrunkFeatures:
         asked.append((float(quality), bands))
-        return torch.cat(
-            [functional.avg_pool2d(x, 8), functional.avg_pool2d(x.flip(1), 8), functional.avg_pool2d(x[:, :2], 8)], 1
+        return for_all(
+            torch.cat([functional.avg_pool2d(x, 8), functional.avg_pool2d(x.flip(1), 8), functional.avg_pool2d(x[:, :2], 8)], 1)
         )
 
     assert teaching.fit(network, features) == frozenset()  # what lies deeper is not linear
@@ -157,7 +211,7 @@ def test_first_filters_are_solved_for_before_the_first_step(folder: Path, cuts: 
     assert [quality for quality, _ in asked] == pytest.approx(np.linspace(1, 9, len(asked)))
     assert {bands for _, bands in asked} == {3}
     x = torch.rand(1, 3, 128, 128)
-    colours = functional.avg_pool2d(functional.pixel_shuffle(stem.colours(features(x, torch.ones(1), 3)), 4), 4)
+    colours = functional.avg_pool2d(functional.pixel_shuffle(stem.colours(features(x, torch.ones(1), 3).shared), 4), 4)
     assert float((colours - functional.avg_pool2d(x, 8)).abs().mean()) < 0.05
     frozen = LatentSubject(CONFIG).freeze(network, None)
     for part, conv in (("colours", stem.colours), ("filters", stem.filters)):
@@ -196,27 +250,27 @@ def test_a_head_that_is_right_costs_nothing_and_agrees(
         head, shown = network.feature_head(name), _crops(folder).at(0)
         told = teaching.told(shown)
         x = torch.zeros(len(shown.pictures), 3, 64, 64)
-        features = torch.zeros(len(shown.pictures), 8, *(side // 8 for side in shown.pictures.shape[1:3]))
+        features = for_all(torch.zeros(len(shown.pictures), 8, *(side // 8 for side in shown.pictures.shape[1:3])))
         mixed = torch.autocast("cpu", enabled=False)
         wrong = float(teaching.loss(network, features, x, told, 0, mixed))
         assert wrong > 0.3
         right = [grid.normal(torch.from_numpy(maps)) for grid, maps in zip(head.parts, told.tensors, strict=True)]
         with monkeypatch.context() as patch:
-            patch.setattr(type(head), "forward", lambda self, features, geometry, right=right: right)
+            patch.setattr(type(head), "forward", lambda self, features, geometry, between, right=right: right)
             base = float(teaching.loss(network, features, x, told, 0, mixed))
         plain = _teaching(name, folder, cuts)
         with monkeypatch.context() as patch:
-            patch.setattr(type(head), "forward", lambda self, features, geometry, right=right: right)
+            patch.setattr(type(head), "forward", lambda self, features, geometry, between, right=right: right)
             assert float(plain.loss(network, features, x, told, 0, mixed)) < 1e-9
         assert base < wrong
 
-        def features_of(x: Tensor) -> Tensor:
-            return torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8)
+        def features_of(x: Tensor) -> TrunkFeatures:
+            return for_all(torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8))
 
         with monkeypatch.context() as patch:
             known = iter([held.told for held in teaching._held_out])
 
-            def perfect(self: Any, features: Tensor, geometry: Any, known: Any = known) -> list[Tensor]:
+            def perfect(self: Any, features: Tensor, geometry: Any, between: Any, known: Any = known) -> list[Tensor]:
                 maps = next(known).tensors
                 return [grid.normal(torch.from_numpy(one)) for grid, one in zip(self.parts, maps, strict=True)]
 
@@ -231,7 +285,7 @@ def test_answers_count_after_their_part_of_the_steps(folder: Path, cuts: dict[st
     torch.manual_seed(0)
     network = LatentNetwork(LatentConfig(**CONFIG.model)).eval()
     shown = _crops(folder).at(0)
-    x, features = torch.zeros(len(shown.pictures), 3, 64, 64), torch.randn(len(shown.pictures), 8, 24, 24)
+    x, features = torch.zeros(len(shown.pictures), 3, 64, 64), for_all(torch.randn(len(shown.pictures), 8, 24, 24))
 
     def losses(**changed: Any) -> list[float]:
         teaching = _teaching(CLASSIFIER, folder, cuts, steps=10, **changed)
@@ -350,7 +404,7 @@ def test_at_which_places_a_thing_is_shown() -> None:
 def test_what_cannot_be_trained_is_named(folder: Path, cuts: dict[str, Cut]) -> None:
     for model, message in (
         (dict(SIZES), "has no head; segment = 11, things = 80"),
-        ({**SIZES, CLASSIFIER: 2}, "it has the cuts 1 to 1"),
+        ({**SIZES, CLASSIFIER: 3}, "it has the cuts 1 to 2"),
     ):
         with pytest.raises(RecipeError, match=message):
             LatentSubject(dataclasses.replace(CONFIG, model=model)).read(folder / "data", 1)

@@ -17,7 +17,7 @@ from foveal.codecs.learned.frequency.networks import thaw
 from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.weights import latent_card, load_network
 from foveal.training.config import LatentTraining
 from foveal.training.latent_subject import LatentLessons, LatentSubject
@@ -62,9 +62,34 @@ class Adds(Teaching):
     def told(self, shown: Any) -> None:
         return None
 
-    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Any, step: int, mixed: torch.autocast) -> Tensor:
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Any, step: int, mixed: torch.autocast
+    ) -> Tensor:
         assert network.things is not None
-        return network.things(features).square().mean()
+        return network.things(features.shared).square().mean()
+
+    def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
+        return ""
+
+
+class Own(Teaching):
+    """Begins a head's own features."""
+
+    head, source = "segment", Nothing()
+
+    def begin(self, network: LatentNetwork) -> frozenset[str]:
+        assert network.segment is not None
+        assert network.segment.own is not None
+        network.segment.own.begin_as(network.trunk)
+        return frozenset(f"segment.own.{name}" for name in network.segment.own.state_dict())
+
+    def told(self, shown: Any) -> None:
+        return None
+
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Any, step: int, mixed: torch.autocast
+    ) -> Tensor:
+        return features.segment.square().mean()
 
     def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
         return ""
@@ -83,7 +108,9 @@ class Begins(Teaching):
     def told(self, shown: Any) -> None:
         return None
 
-    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Any, step: int, mixed: torch.autocast) -> Tensor:
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Any, step: int, mixed: torch.autocast
+    ) -> Tensor:
         return torch.zeros(())
 
     def measure(self, network: LatentNetwork, features: Features, device: torch.device) -> str:
@@ -140,7 +167,7 @@ def test_the_trunk_may_begin_as_that_of_other_weights(tiny_heads: tuple[str, ...
     with pytest.raises(RecipeError, match="no networks 'latent-none-1' read latents; there are latent-bright-1, latent-dark-1"):
         LatentSubject(dataclasses.replace(CONFIG, trunk="latent-none-1"))
     wide = LatentSubject(dataclasses.replace(CONFIG, trunk=card.name, model={**CONFIG.model, "spectrum": 4}))
-    with pytest.raises(RecipeError, match=r"\[model\] trunk\.from_middle\.weight is \(16, .*and latent-dark-1 has \(32, "):
+    with pytest.raises(RecipeError, match=r"\[model\] trunk\.from_middle\.bias is \(16,\), and latent-dark-1 has \(32,\)"):
         wide.build()
     more = LatentSubject(dataclasses.replace(CONFIG, trunk=card.name, keep=True, model={**CONFIG.model, "blocks": 2}))
     with pytest.raises(RecipeError, match=r"trunk\.middle\.1\..* and latent-dark-1 has none: take the sizes of its card"):
@@ -180,6 +207,31 @@ def test_a_further_head_changes_nothing_of_what_is_kept(tiny_heads: tuple[str, .
         RecipeError, match=r"\[model\] asks for segment, and all are kept of latent-dark-1; ask for a further head"
     ):
         full.read(tmp_path, 1)
+
+
+def test_a_head_may_make_features_for_itself_of_a_kept_trunk(tiny_heads: tuple[str, ...]) -> None:
+    """They begin as those for all; no other head notices that they change."""
+    subject = LatentSubject(dataclasses.replace(CONFIG, learning_rate=0.1, model={**CONFIG.model, "segment_own": True}))
+    subject._curriculum = Curriculum([Own()])
+    model = subject.build()
+    assert model.segment is not None
+    assert model.segment.own is not None
+    bands = [torch.randn(1, channels, 2 << band, 2 << band) for band, channels in enumerate((16, 12, 32))]
+    quality = torch.full((1, 8, 1, 1), 0.125)
+    with torch.no_grad():
+        begun = [model(bands[:count], quality) for count in (1, 2, 3)]
+        assert all(torch.equal(read.segment, read.shared) for read in begun)
+        torch.nn.init.normal_(model.segment.own.from_middle.weight)
+        after = [model(bands[:count], quality) for count in (1, 2, 3)]
+    assert all(torch.equal(new.shared, old.shared) for new, old in zip(after, begun, strict=True))
+    assert not any(torch.allclose(new.segment, old.segment) for new, old in zip(after, begun, strict=True))
+    assert subject.rate_factor(model, "segment.own.past.weight") == 0.25  # what begins as a part of a trained network
+    plain = LatentSubject(CONFIG)
+    plain._curriculum = Curriculum([Begins()])
+    with pytest.raises(RecipeError, match="segment_own = true"):
+        plain.thaw(dict(model.state_dict()))
+    with pytest.raises(RecipeError, match="segment_own = true, and segment = 0"):
+        LatentSubject(dataclasses.replace(CONFIG, model={**CONFIG.model, "segment": 0, "segment_own": True}))
 
 
 def test_batches_that_come_again_are_coded_once(tiny_frequency: Card, monkeypatch: pytest.MonkeyPatch) -> None:

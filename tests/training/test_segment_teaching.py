@@ -18,14 +18,14 @@ from foveal.picture import Picture
 from foveal.tasks.builtin import network_card
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, load_frozen
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL
-from foveal.tasks.latent.network import LatentConfig, LatentNetwork, SegmentHead
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork, SegmentHead, TrunkFeatures
 from foveal.tasks.latent.running import class_map
 from foveal.tasks.residual import Normed, fold, ready, unfold
 from foveal.training import segment_teaching
 from foveal.training.config import LatentTraining
 from foveal.training.curriculum import curriculum_of
 from foveal.training.segment_teaching import SegmentTeaching
-from latent_networks import SIZES
+from latent_networks import SIZES, for_all
 
 CPU = torch.device("cpu")
 MIXED = torch.autocast("cpu", enabled=False)
@@ -105,7 +105,7 @@ def test_features_like_the_segmenter_s_cost_nothing_more_than_the_labels(
     assert shown.classes.shape == shown.pictures.shape[:3] == (2, 64, 128)
     again = SegmentTeaching(camvid, CONFIG, 1).source.at(3)
     np.testing.assert_array_equal(shown.pictures, again.pictures)
-    x, features = torch.from_numpy(shown.pictures).permute(0, 3, 1, 2).float() / 255, torch.randn(2, 8, 8, 16)
+    x, features = torch.from_numpy(shown.pictures).permute(0, 3, 1, 2).float() / 255, for_all(torch.randn(2, 8, 8, 16))
 
     def losses() -> list[float]:
         return [float(one.loss(network, features, x, one.told(shown), 0, MIXED)) for one in (teaching, plain)]
@@ -134,7 +134,7 @@ def test_of_other_pictures_only_what_the_segmenter_sees_is_learned(
     alone = segment_teaching.ShownScenes(shown.pictures[1:], shown.classes[1:])
     network, x = _network(), torch.from_numpy(alone.pictures.copy()).permute(0, 3, 1, 2).float() / 255
     teaching.begin(network)
-    features = torch.randn(1, 8, 8, 16)
+    features = for_all(torch.randn(1, 8, 8, 16))
     assert float(teaching.loss(network, features, x, teaching.told(alone), 0, MIXED)) > 0.1
     monkeypatch.setattr(SegmentHead, "features", _seeing(segmenter, x))
     assert float(teaching.loss(network, features, x, teaching.told(alone), 0, MIXED)) == pytest.approx(0, abs=1e-5)
@@ -162,7 +162,7 @@ def test_features_alone_are_learned_before_answers_and_labels(camvid: Path, segm
     late, always = (SegmentTeaching(camvid, dataclasses.replace(CONFIG, answers_from=part), 1) for part in (0.5, 0.0))
     shown = late.source.at(0)
     assert isinstance(shown, segment_teaching.ShownScenes)
-    x, features = torch.from_numpy(shown.pictures).permute(0, 3, 1, 2).float() / 255, torch.randn(2, 8, 8, 16)
+    x, features = torch.from_numpy(shown.pictures).permute(0, 3, 1, 2).float() / 255, for_all(torch.randn(2, 8, 8, 16))
     for step, alone in ((0, True), (1, True), (2, False), (3, False)):
         network = _network()
         begun = late.begin(network)
@@ -183,7 +183,7 @@ def test_where_turns_are_taken_all_pixels_are_learned_from(camvid: Path) -> None
     network, teaching = _network(), SegmentTeaching(camvid, dataclasses.replace(CONFIG, distil=0.0), 1)
     shown = teaching.source.at(0)
     assert isinstance(shown, segment_teaching.ShownScenes)
-    x, features = torch.zeros(2, 3, 64, 128), torch.randn(2, 8, 8, 16)
+    x, features = torch.zeros(2, 3, 64, 128), for_all(torch.randn(2, 8, 8, 16))
     for first, turns in ((0, 1), (0, 2), (1, 2), (1, 4), (3, 4)):
         steps = range(first, first + 16 * turns, turns)
         assert len({float(teaching.loss(network, features, x, teaching.told(shown), step, MIXED)) for step in steps}) == 4
@@ -193,10 +193,10 @@ def test_where_turns_are_taken_all_pixels_are_learned_from(camvid: Path) -> None
 def test_scenes_are_measured_in_pixels_of_theirs(camvid: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     network, seen = _network(), list[tuple[int, ...]]()
 
-    def features(x: Tensor) -> Tensor:
+    def features(x: Tensor) -> TrunkFeatures:
         seen.append(tuple(x.shape))
         monkeypatch.setattr(SegmentHead, "features", _seeing(segmenter, x))
-        return torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8)
+        return for_all(torch.zeros(1, 8, x.shape[2] // 8, x.shape[3] // 8))
 
     teaching = SegmentTeaching(camvid, CONFIG, 1)
     teaching.begin(network)

@@ -274,7 +274,8 @@ def _weights_name(weights: str) -> str:
 def _readable(heads: Sequence[LatentCard]) -> str:
     """Whose files heads read, and which tasks they answer of them."""
     reads = dict.fromkeys(card.reads for card in heads)
-    tasks = {weights: ", ".join(card.heads.replace(",", ", ") for card in heads if card.reads == weights) for weights in reads}
+    known = {weights: [head for card in heads if card.reads == weights for head in card.heads.split(",")] for weights in reads}
+    tasks = {weights: ", ".join(dict.fromkeys(names)) for weights, names in known.items()}
     return "; ".join(f"{_weights_name(weights)}: {answers}" for weights, answers in tasks.items()) or "none"
 
 

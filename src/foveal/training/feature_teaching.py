@@ -19,8 +19,8 @@ from foveal.errors import NetworkError, RecipeError
 from foveal.picture import Picture
 from foveal.tasks.input import Geometry, prepare
 from foveal.tasks.latent.cuts import Cut
-from foveal.tasks.latent.network import LatentNetwork
-from foveal.tasks.latent.onnx_parts import open_front, open_tail
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
+from foveal.tasks.latent.onnx_parts import open_between, open_front, open_tail
 from foveal.tasks.latent.tensor_heads import StemHead
 from foveal.tasks.record import Record, shipped_record
 from foveal.tasks.results import Result, Truth
@@ -82,7 +82,7 @@ class FeatureTeaching(Teaching):
             raise RecipeError(f"there is no record of {cut.network}, so what it is given is not known")
         file = folder / f"{cut.network}.onnx"
         self._record, self._pictures = known, pictures
-        self._front, self._tail = open_front(file, cut, 1), open_tail(file, cut, 1)
+        self._front, self._tail, self._between = open_front(file, cut, 1), open_tail(file, cut, 1), open_between(file, cut, 1)
         self._answers = TailAnswers(file, cut, known) if config.answers else None
         self._qualities = config.coarsest, config.finest
         self._weight, self._answers_from = config.answers, config.answers_from * config.steps
@@ -95,6 +95,8 @@ class FeatureTeaching(Teaching):
     def fit(self, network: LatentNetwork, features: CodedFeatures) -> frozenset[str]:
         """What the network's first filters give is solved for, over the qualities that are learned, of all bands."""
         fitted = set[str]()
+        if self._between is not None:
+            return frozenset()  # its first filters are those of other weights
         for number, part in enumerate(network.feature_head(self.head).parts):
             if isinstance(part, StemHead):
                 fit_stem(part, list(self._seen(number, features)))
@@ -108,7 +110,9 @@ class FeatureTeaching(Teaching):
             told = self._told(source.pixels[None])
             x = as_pixels(padded_picture(source.pixels)[None], torch.device("cpu"))
             quality = coarsest + (finest - coarsest) * float(part)
-            yield Seen(features(x, torch.tensor([quality]), BANDS), x, torch.from_numpy(told.tensors[number]), told.geometry)
+            yield Seen(
+                features(x, torch.tensor([quality]), BANDS).shared, x, torch.from_numpy(told.tensors[number]), told.geometry
+            )
 
     @property
     def _some(self) -> list[Source]:
@@ -140,10 +144,12 @@ class FeatureTeaching(Teaching):
                 )
         return Told(ready[0].geometry, tensors)
 
-    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Told, step: int, mixed: torch.autocast) -> Tensor:
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Told, step: int, mixed: torch.autocast
+    ) -> Tensor:
         head = network.feature_head(self.head)
         with mixed:
-            made = [tensor.float() for tensor in head(features, told.geometry)]
+            made = [tensor.float() for tensor in head(features.shared, told.geometry, self._between)]
         wanted = [torch.from_numpy(maps).to(x.device) for maps in told.tensors]
         apart = [functional.mse_loss(own, grid.normal(maps)) for own, grid, maps in zip(made, head.parts, wanted, strict=True)]
         loss = torch.stack(apart).mean()
@@ -158,7 +164,7 @@ class FeatureTeaching(Teaching):
         score = scoring(self._record.task, self._record.classes)
         for held in self._held_out:
             x = as_pixels(padded_picture(held.picture)[None], device)
-            made = [tensor.float() for tensor in head(features(x), held.told.geometry)]
+            made = [tensor.float() for tensor in head(features(x).shared, held.told.geometry, self._between)]
             wanted = [torch.from_numpy(maps).to(device) for maps in held.told.tensors]
             parts = zip(made, head.parts, wanted, strict=True)
             errors.append(float(np.mean([float((own - grid.normal(maps)).square().mean()) for own, grid, maps in parts])))

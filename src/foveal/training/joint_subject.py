@@ -24,7 +24,8 @@ from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
-from foveal.tasks.latent.network import LatentConfig, LatentNetwork
+from foveal.tasks.latent.cuts import cut_of
+from foveal.tasks.latent.network import FED, LatentConfig, LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.weights import LatentCard, latent_card
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
@@ -60,12 +61,12 @@ class JointModel(nn.Module):
 
     def forward(
         self, x: Tensor, quality: Tensor, bands: int = BANDS, reader: str | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, TrunkFeatures | None]:
         with torch.autocast(x.device.type, enabled=False):
             bits, picture, latents = self.codec.with_latents(x, quality, bands)
         return bits, picture, None if reader is None else self.read(reader, latents, quality)
 
-    def read(self, reader: str, latents: Sequence[Tensor], quality: Tensor) -> Tensor:
+    def read(self, reader: str, latents: Sequence[Tensor], quality: Tensor) -> TrunkFeatures:
         """The features of latents that a network's heads read."""
         return self.network(reader)([band.contiguous(memory_format=torch.channels_last) for band in latents], float_hats(quality))
 
@@ -103,7 +104,7 @@ class JointLessons(Lessons[Pixels | Task]):
         joint = cast(JointModel, model)
 
         def tasks(reader: str, curriculum: Curriculum) -> str:
-            def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+            def features(x: Tensor, quality: Tensor, bands: int) -> TrunkFeatures:
                 return joint.read(reader, joint.codec.latents(x, quality, bands), quality)
 
             return curriculum.measure_at(_MEASURED, joint.network(reader), features, device)
@@ -128,6 +129,12 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
         self.name, self.config = config.trains, config
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
         self._heads = {name.strip(): latent_card(name.strip(), self._card) for name in config.heads.split(",")}
+        for card in self._heads.values():
+            for head in FED:
+                if (number := cast(int, card.config[head])) and cut_of(head, number).way is not None:
+                    raise RecipeError(
+                        f"heads: {card.name} feeds {head} by way of its own layers, which pass nothing back to the codec; name weights that feed its first filters, as latent-networks-1 does"
+                    )
         self._curricula: dict[str, Curriculum] = {}
 
     def build(self) -> JointModel:

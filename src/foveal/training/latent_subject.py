@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, cast, final
@@ -16,7 +16,8 @@ from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import WeightsCard, load_weights
 from foveal.declared import build
 from foveal.errors import RecipeError
-from foveal.tasks.latent.network import FED, LatentConfig, LatentNetwork
+from foveal.tasks.latent.cuts import cut_of
+from foveal.tasks.latent.network import FED, LatentConfig, LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.running import HEADS
 from foveal.tasks.latent.trunk import Trunk
 from foveal.tasks.latent.weights import LatentCard, latent_card
@@ -72,7 +73,7 @@ class LatentLessons(Lessons[Lesson]):
     def measure(self, model: nn.Module, device: torch.device) -> str:
         network = cast(LatentNetwork, model)
 
-        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+        def features(x: Tensor, quality: Tensor, bands: int) -> TrunkFeatures:
             return network(*self._reader.latents(x, quality, bands))
 
         return self._curriculum.measure_at(_MEASURED, network, features, device)
@@ -96,8 +97,13 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             )
         near = latent_card(config.trunk, frequency_card(config.reads) if config.keep else None) if config.trunk else None
         self._near = load_weights(near) if near else None
-        asked = asdict(self._sizes)
-        self._kept = [head for head in near.heads.split(",") if asked[head] == near.config[head]] if near and config.keep else []
+        self._kept = _kept_parts(self._sizes, near) if near and config.keep else []
+        for head in _by_way(self._sizes):
+            if not {head, f"{head}.heads"} & {*self._kept}:
+                raise RecipeError(
+                    f"[model] {head} = {getattr(self._sizes, head)} corrects what first filters lead to, and trunk = {config.trunk!r}, keep = {str(config.keep).lower()} "
+                    f'keeps none; take trunk = "latent-networks-1", keep = true, or a cut by way of nothing (tasks/latent/cuts.py)'
+                )
         self._coded = dict[int, tuple[list[Tensor], Tensor]]()
 
     def build(self) -> LatentNetwork:
@@ -114,11 +120,11 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
     def _take(self, network: LatentNetwork, near: dict[str, Tensor]) -> None:
         """Begins with the trunk of other weights; and keeps it and their heads, if that is asked for. Raises RecipeError: other sizes."""
         known, parts, sizes = widened(near), ("trunk", *self._kept), fold(network)
-        for name, own in sizes.items():
-            if name.split(".", 1)[0] in parts and (name not in known or known[name].shape != own.shape):
-                has = f"{tuple(known[name].shape)}" if name in known else "none"
+        for name in sorted({*sizes, *known}):
+            own, has = (f"{tuple(of[name].shape)}" if name in of else "none" for of in (sizes, known))
+            if own != has and _is_of(name, parts):
                 raise RecipeError(
-                    f"[model] {name} is {tuple(own.shape)}, and {self.config.trunk} has {has}: take the sizes of its card for the trunk"
+                    f"[model] {name} is {own}, and {self.config.trunk} has {has}: take the sizes of its card for what is taken of it"
                 )
         known = unfold(sizes | known, network)
         for name in parts:
@@ -127,22 +133,27 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             part.requires_grad_(not self.config.keep)
 
     def _begin_heads(self, network: LatentNetwork) -> None:
-        def features(x: Tensor, quality: Tensor, bands: int) -> Tensor:
+        def features(x: Tensor, quality: Tensor, bands: int) -> TrunkFeatures:
             return network(*self._reader.latents(x, quality, bands))
 
         self._begun = self._curriculum.begin(network, features)
 
     def read(self, data: Path, seed: int) -> LatentLessons:
-        learned = replace(self._sizes, **dict.fromkeys(self._kept, 0))
-        if self._kept and not any(getattr(learned, head) for head in (*HEADS, *FED)):
+        begun = {head: 0 for head in (*HEADS, *FED) if self._is_kept(head)}
+        learned = replace(self._sizes, **begun)
+        if begun and not any(getattr(learned, head) for head in (*HEADS, *FED)):
             raise RecipeError(
-                f"[model] asks for {', '.join(self._kept)}, and all are kept of {self.config.trunk}; ask for a further head"
+                f"[model] asks for {', '.join(begun)}, and all are kept of {self.config.trunk}; ask for a further head, or keep what weights have that lack one of these"
             )
         self._curriculum = curriculum_of(learned, data, self.config, seed)
         lessons = LatentLessons(self._curriculum, self._reader, self.config.coded)
         if self.config.keep:
             lessons.summary += f"; kept of {self.config.trunk}: {', '.join(('trunk', *self._kept))}"
         return lessons
+
+    def _is_kept(self, head: str) -> bool:
+        """Whether nothing of a head is left to learn."""
+        return head in self._kept or (f"{head}.heads" in self._kept and head not in _by_way(self._sizes))
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
         device = device_of(model)
@@ -169,7 +180,12 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         return self.config.begun_rate_factor if parameter.startswith("trunk.") or parameter in self._begun else 1.0
 
     def thaw(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out."""
+        """Heads that the tensors lack begin anew, over the trunk, which has to be theirs; those that are not wanted are left out.
+
+        Raises RecipeError: a head of theirs reads features of its own, which the recipe does not ask for.
+        """
+        if self._sizes.segment and not self._sizes.segment_own and any(name.startswith("segment.own.") for name in tensors):
+            raise RecipeError("the head of road scenes reads features of its own there; write segment_own = true in [model]")
         tensors, fresh = widened(tensors), LatentNetwork(self._sizes)
         _go_on(fresh.trunk, tensors)
         if self._near is not None and self.config.keep:
@@ -178,7 +194,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         lacking = fresh.state_dict() if any(".norm." in name for name in tensors) else fold(fresh)
         state = unfold({name: tensors.get(name, own) for name, own in lacking.items()}, fresh)
         kept = ("trunk", *self._kept) if self.config.keep else ()
-        return state | {name: own for name, own in fresh.state_dict().items() if name.split(".", 1)[0] in kept}
+        return state | {name: own for name, own in fresh.state_dict().items() if _is_of(name, kept)}
 
     def freeze(self, model: nn.Module, data: Path | None) -> Frozen:
         """Where the run began with another trunk, in the steps of its weights, so that they may be stored as the difference (``--base``)."""
@@ -193,6 +209,28 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             if name != "trunk" and module is not None
         )
         return LatentCard(**fields, reads=self._reader.id, heads=heads)
+
+
+def _by_way(sizes: LatentConfig) -> list[str]:
+    """Heads that correct what a network's own layers make."""
+    return [head for head in FED if (number := getattr(sizes, head)) and cut_of(head, number).way]
+
+
+def _kept_parts(sizes: LatentConfig, near: LatentCard) -> list[str]:
+    """Heads that a network has like other weights, and of those that go on from the same first filters what makes these."""
+    kept: list[str] = []
+    for head in near.heads.split(","):
+        own, known = getattr(sizes, head), cast(Any, near.config[head])
+        if own == known:
+            kept.append(head)
+        elif head in FED and own and cut_of(head, own).made == cut_of(head, known).made:
+            kept.append(f"{head}.heads")
+    return kept
+
+
+def _is_of(name: str, parts: Sequence[str]) -> bool:
+    """Whether a tensor is one of these parts'."""
+    return any(name.startswith(f"{part}.") for part in parts)
 
 
 def _go_on(trunk: Trunk, known: Mapping[str, Tensor]) -> None:

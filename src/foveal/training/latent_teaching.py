@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 
-Features = Callable[[Tensor], Tensor]
+Features = Callable[[Tensor], TrunkFeatures]
 """From pixels ``(batch, 3, H, W)`` in 0..1, sides multiples of 64, to the trunk's features."""
-CodedFeatures = Callable[[Tensor, Tensor, int], Tensor]
+CodedFeatures = Callable[[Tensor, Tensor, int], TrunkFeatures]
 """The same of pixels, qualities ``(batch,)`` and how many bands."""
 
 
@@ -66,7 +66,9 @@ class Teaching(ABC):
         """The answers to a batch of its source."""
 
     @abstractmethod
-    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Any, step: int, mixed: torch.autocast) -> Tensor:
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Any, step: int, mixed: torch.autocast
+    ) -> Tensor:
         """What a batch costs. x: its pictures in 0..1, ``(batch, 3, H, W)``. told: its answers. mixed: in which networks compute."""
 
     @abstractmethod
@@ -99,7 +101,7 @@ class Curriculum:
         return Lesson(number, shown.pictures, {teaching.head: teaching.told(shown) for teaching in group})
 
     def loss(
-        self, network: LatentNetwork, features: Tensor, x: Tensor, lesson: Lesson, step: int, mixed: torch.autocast
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, lesson: Lesson, step: int, mixed: torch.autocast
     ) -> Tensor:
         """What a lesson costs: the sum over its heads."""
         parts = [self.teachings[head].loss(network, features, x, told, step, mixed) for head, told in lesson.answers.items()]

@@ -18,7 +18,7 @@ from foveal.tasks.builtin import network_card
 from foveal.tasks.camvid_segment.learning import class_weights, overlaps, segment_loss
 from foveal.tasks.camvid_segment.network import Segmenter, SegmenterConfig, load_frozen
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL, Pixels, Scene, SceneCrops, load_scenes
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.running import class_map
 from foveal.training.config import LatentTraining
 from foveal.training.latent_teaching import Features, Teaching
@@ -77,11 +77,15 @@ class SegmentTeaching(Teaching):
         self._teacher = _teacher()
 
     def begin(self, network: LatentNetwork) -> frozenset[str]:
-        """The head's tail starts as the segmenter's."""
+        """The head's tail starts as the segmenter's, and what it makes for itself of the trunk's as what the trunk makes for all."""
         assert network.segment is not None
         tail = {name: t for name, t in self._teacher.state_dict().items() if name in network.segment.state_dict()}
         network.segment.load_state_dict(tail, strict=False)
-        return frozenset(f"segment.{name}" for name in tail)
+        known = list(tail)
+        if (own := network.segment.own) is not None:
+            own.begin_as(network.trunk)
+            known += [f"own.{name}" for name in own.state_dict()]
+        return frozenset(f"segment.{name}" for name in known)
 
     def told(self, shown: ShownScenes) -> npt.NDArray[np.uint8]:
         return shown.classes
@@ -89,7 +93,7 @@ class SegmentTeaching(Teaching):
     def loss(
         self,
         network: LatentNetwork,
-        features: Tensor,
+        features: TrunkFeatures,
         x: Tensor,
         told: npt.NDArray[np.uint8],
         step: int,
@@ -99,7 +103,7 @@ class SegmentTeaching(Teaching):
         assert head is not None
         teacher = self._teacher.to(x.device)
         with mixed:
-            fine, middle = head.features(features)
+            fine, middle = head.features(features.segment)
         with torch.no_grad(), mixed:
             known = teacher.features(x)
         unlike = torch.stack([_unexplained(own, its) for own, its in zip((fine, middle), known, strict=True)]).mean()
@@ -121,7 +125,7 @@ class SegmentTeaching(Teaching):
         counts = np.zeros((classes, classes), np.int64)
         for scene in self._held_out:
             height, width = scene.classes.shape
-            found = class_map(network.segment(features(_padded(scene, device))).float().cpu(), width, height).classes
+            found = class_map(network.segment(features(_padded(scene, device)).segment).float().cpu(), width, height).classes
             known = scene.classes != VOID_LABEL
             both = scene.classes[known].astype(np.int64) * classes + found[known]
             counts += np.bincount(both, minlength=classes**2).reshape(classes, classes)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from foveal.errors import RecipeError
 from foveal.picture import Picture
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.running import HEADS, in_picture, seen_things
 from foveal.tasks.opening import open_task
 from foveal.tasks.results import Boxes, TrueBoxes
@@ -84,11 +84,13 @@ class ThingsTeaching(Teaching):
         places = np.stack([places_of(things, shown.width, shown.height, self._classes) for things in inside])
         return Told(pictures, places, shown.width, shown.height)
 
-    def loss(self, network: LatentNetwork, features: Tensor, x: Tensor, told: Told, step: int, mixed: torch.autocast) -> Tensor:
+    def loss(
+        self, network: LatentNetwork, features: TrunkFeatures, x: Tensor, told: Told, step: int, mixed: torch.autocast
+    ) -> Tensor:
         """Cross entropy, summed over the classes, of pictures and of their places."""
         assert network.things is not None
         with mixed:
-            places = network.things.places(in_picture(features, told.width, told.height)).float()
+            places = network.things.places(in_picture(features.shared, told.width, told.height)).float()
         pictures = network.things.of_picture(places)
         return _crossed(pictures, told.pictures) + _crossed(places, told.places)
 
@@ -100,7 +102,7 @@ class ThingsTeaching(Teaching):
             made = features(as_pixels(padded_picture(source.pixels)[None], device))
             known = self._things(source)
             sure = TrueBoxes(known.corners[~known.crowd], known.classes[~known.crowd], known.crowd[~known.crowd])
-            tallies.append(score.tally(seen_things(network, made, width, height), sure))
+            tallies.append(score.tally(seen_things(network, made.shared, width, height), sure))
         return f"things: {score.scores(tallies)[0]:.1f} % mAP"
 
     def _things(self, source: Source) -> TrueBoxes:

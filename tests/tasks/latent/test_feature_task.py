@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ from foveal.tasks.latent.feature_head import FeatureHead
 from foveal.tasks.latent.feature_task import LatentFeatureTask, open_head
 from foveal.tasks.latent.network import LatentConfig, LatentNetwork
 from foveal.tasks.latent.running import LatentTask
+from foveal.tasks.latent.tensor_heads import CorrectedHead
 from foveal.tasks.record import shipped_record
 from foveal.tasks.residual import fold, ready
 from foveal.tasks.results import Boxes, ClassScores
@@ -66,7 +68,7 @@ def test_tensors_that_are_the_front_s_give_the_network_s_own_answer(
     head.measured([t.mean((0, 2, 3)) for t in tensors], [t.std((0, 2, 3)) for t in tensors])
     normal = [grid.normal(tensor) for grid, tensor in zip(head.parts, tensors, strict=True)]
     assert all(abs(float(t.std()) - 1) < 0.2 for t in normal)
-    monkeypatch.setattr(FeatureHead, "forward", lambda self, features, geometry: normal)
+    monkeypatch.setattr(FeatureHead, "forward", lambda self, features, geometry, between: normal)
     found = LatentFeatureTask(network, card(), DETECTOR, file, threads=1).analyze(latents(photo.width, photo.height))
     wanted = own.analyze(photo)
     assert isinstance(found, Boxes)
@@ -74,6 +76,29 @@ def test_tensors_that_are_the_front_s_give_the_network_s_own_answer(
     assert len(wanted.scores) > 3
     np.testing.assert_allclose(found.corners, wanted.corners, atol=0.05)
     np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
+
+
+def test_what_a_network_s_own_layers_make_is_corrected(network: LatentNetwork, fed_networks: Path) -> None:
+    """Before anything is learned a cut by way of another answers as that does."""
+    file, source = fed_networks / f"{CLASSIFIER}.onnx", latents(100, 130)
+    further = LatentNetwork(LatentConfig(**{**FED, CLASSIFIER: 2})).eval()
+    further.trunk.load_state_dict(network.trunk.state_dict())
+    head = further.feature_head(CLASSIFIER)
+    head.heads.load_state_dict(network.feature_head(CLASSIFIER).heads.state_dict())
+    head.measured([torch.full((4,), 0.25)], [torch.tensor([1.0, 2.0, 3.0, 0.5])])
+    assert [type(part) for part in head.parts] == [CorrectedHead]
+
+    def answered(of: LatentNetwork) -> npt.NDArray[np.float32]:
+        result = LatentFeatureTask(
+            of, card({**FED, CLASSIFIER: of.config.mobilenet_v2_imagenet}), CLASSIFIER, file, threads=1
+        ).analyze(source)
+        assert isinstance(result, ClassScores)
+        return result.scores
+
+    first = answered(network)
+    np.testing.assert_allclose(answered(further), first, atol=1e-6)
+    torch.nn.init.normal_(head.parts[0].leave.weight)  # type: ignore[arg-type]
+    assert np.abs(answered(further) - first).max() > 1e-4
 
 
 def test_what_does_not_fit_is_named(network: LatentNetwork, fed_networks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +162,7 @@ def test_heads_of_one_network_share_the_trunk_s_work(
 
 def test_cuts_that_there_are_not() -> None:
     for sizes, message in (
-        ({CLASSIFIER: 9}, rf"{CLASSIFIER} = 9; it has the cuts 1 to 6"),
+        ({CLASSIFIER: 9}, rf"{CLASSIFIER} = 9; it has the cuts 1 to 7"),
         ({"blocks": -1}, "blocks and classes of 0 or more"),
         ({"things": -1}, "blocks and classes of 0 or more"),
     ):
@@ -161,8 +186,8 @@ def test_weights_that_ship_compute_what_was_trained(network: LatentNetwork) -> N
     geometry, _ = place_of(100, 130, record.input)
     with torch.no_grad():
         for one, other in zip(
-            head(network(prepared.bands, prepared.quality), geometry),
-            folded.feature_head(DETECTOR)(folded(prepared.bands, prepared.quality), geometry),
+            head(network(prepared.bands, prepared.quality).shared, geometry, None),
+            folded.feature_head(DETECTOR)(folded(prepared.bands, prepared.quality).shared, geometry, None),
             strict=True,
         ):
             assert float((one - other).abs().max()) < 0.02 * float(one.abs().max())

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from foveal.errors import MissingDependencyError, NetworkError
 from foveal.tasks.latent.cuts import CUTS, Cut, CutTensor, cut_of
-from foveal.tasks.latent.onnx_parts import OnnxPart, joined_tail, open_front, open_tail
+from foveal.tasks.latent.onnx_parts import OnnxPart, joined_tail, open_between, open_front, open_tail
 from foveal.tasks.networks.onnx_file import OnnxNetwork
 from foveal.tasks.proxy.onnx_graph import OnnxGraph
 from latent_networks import CLASSIFIER, DETECTOR
@@ -28,8 +29,6 @@ def _input(network: str) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("network", [CLASSIFIER, DETECTOR])
 def test_front_and_tail_are_the_network(network: str, fed_networks: Path, tiny_cuts: dict[str, Cut], tmp_path: Path) -> None:
-    import torch
-
     path, cut, x = fed_networks / f"{network}.onnx", tiny_cuts[network], _input(network)
     passed = open_front(path, cut, 1).run([x])
     assert [maps.shape[1:] for maps in passed] == [(t.channels, t.rows, t.columns) for t in cut.tensors]
@@ -77,8 +76,8 @@ def test_a_missing_library_is_named(
 
 def test_cuts_are_counted_from_one() -> None:
     assert cut_of(CLASSIFIER, 1) is CUTS[CLASSIFIER][0]
-    for number in (-1, 0, 7):
-        with pytest.raises(NetworkError, match=rf"{CLASSIFIER} = {number}; it has the cuts 1 to 6"):
+    for number in (-1, 0, 8):
+        with pytest.raises(NetworkError, match=rf"{CLASSIFIER} = {number}; it has the cuts 1 to 7"):
             cut_of(CLASSIFIER, number)
 
 
@@ -94,6 +93,12 @@ def test_the_known_cuts_are_of_the_real_networks(network: str, number: int) -> N
     passed = open_front(path, cut, 1).run([x])
     assert [maps.shape[1:] for maps in passed] == [(t.channels, t.rows, t.columns) for t in cut.tensors]
     np.testing.assert_allclose(open_tail(path, cut, 1).run(passed)[0], OnnxNetwork(path, 1).run(x)[0], atol=1e-5)
+    if cut.way is not None:
+        between = open_between(path, cut, 1)
+        assert between is not None
+        way = open_front(path, dataclasses.replace(cut, tensors=(cut.way,), way=None), 1).run([x])
+        for grown, maps in zip(between(torch.from_numpy(way[0])), passed, strict=True):
+            np.testing.assert_allclose(grown.numpy(), maps, atol=1e-4)
     whole = _multiplications(onnx.load(path), {})
     tail = _multiplications(onnx.load_from_string(joined_tail(path, cut)[0]), whole)
     assert 100 * sum(tail.values()) / sum(whole.values()) == pytest.approx(cut.tail_percent, abs=0.06)

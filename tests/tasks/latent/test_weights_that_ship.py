@@ -16,8 +16,10 @@ from foveal.tasks.camvid_segment.learning import overlaps
 from foveal.tasks.camvid_segment.scenes import VOID_LABEL, load_scenes
 from foveal.tasks.choice import Asked, FileAnalyst
 from foveal.tasks.labels.known_set import known_set
+from foveal.tasks.latent import open_head, read_latents
 from foveal.tasks.latent.running import HEADS
-from foveal.tasks.latent.weights import card_for, latent_cards, load_network
+from foveal.tasks.latent.weights import card_for, latent_card, latent_cards, load_network
+from foveal.tasks.opening import open_task
 from foveal.tasks.results import ClassMap, ClassScores, TrueBoxes
 from foveal.tasks.things import Things, ThingsTally
 from foveal.tasks.vocabulary import vocabulary
@@ -86,3 +88,23 @@ def test_things_are_seen_by_a_fed_network(data_folder: Path) -> None:
         tallies.append(score.tally(answer.result, truth))
     assert len(tallies) == 32
     assert score.scores(tallies)[0] > 50
+
+
+@pytest.mark.slow
+def test_a_classifier_is_fed_better_in_its_middle_than_at_its_first_convolution(data_folder: Path) -> None:
+    """How likely 32 pictures of COCO's train part are to be what MobileNetV2 itself takes them for; docs/results/latent.md has its accuracy by labels."""
+    file, name = MODELS / "mobilenet_v2_imagenet.onnx", "mobilenet_v2_imagenet"
+    if not file.is_file():
+        pytest.skip(f"no networks at {MODELS}; set FOVEAL_MODELS")
+    own = open_task(f"onnx:{file}", threads=1)
+    heads = [open_head(latent_card(weights), name, file, threads=1) for weights in ("latent-networks-2", "latent-networks-1")]
+    likely = list[tuple[float, ...]]()
+    for path in sorted((data_folder / "coco" / "images" / "train2017").glob("*.avif"))[::4]:
+        picture = Picture(np.ascontiguousarray(foveal.read_picture(path).rgb()))
+        wanted, latents = own.analyze(picture), read_latents(foveal.encode(picture, quality=17))
+        assert isinstance(wanted, ClassScores)
+        found = [head.analyze(latents) for head in heads]
+        likely.append(tuple(float(f.scores[wanted.scores.argmax()]) for f in found if isinstance(f, ClassScores)))
+    middle, first = np.log(np.clip(likely, 1e-6, 1)).mean(0)
+    assert len(likely) == 32
+    assert middle > first + 0.3

@@ -28,17 +28,31 @@ class Cut:
     """One way to cut a network in two.
 
     network: the name of its head, of its file without suffix and of its record. sha256: of the file. tensors: what passes, in the order in
-    which the tail reads it. tail_percent: of the network's multiplications that are left to the tail.
+    which the tail reads it. tail_percent: of the network's multiplications that are left to the tail. way: a tensor of first filters, by way of
+    which the others are made: the network's own layers lead from it to them, and what they give is corrected there.
     """
 
     network: str
     sha256: str
     tensors: tuple[CutTensor, ...]
     tail_percent: float
+    way: CutTensor | None = None
+
+    @property
+    def made(self) -> tuple[CutTensor, ...]:
+        """What a head makes of features alone."""
+        return self.tensors if self.way is None else (self.way,)
 
 
 _MOBILENET: Final = "mobilenet_v2_imagenet", "a71ecace456ae870b7aa7dde06109882b7313a0579a51f96bf962014b2b11106"
 _YOLOX: Final = "yolox_nano_coco", "e8af074932d4ed7e232278e3055cefcdea3edf178874a3694ae292649fb464dd"
+_MOBILENET_STEM: Final = CutTensor("/n/Conv_output_0", 32, 112, 112, 2)
+_YOLOX_STEM: Final = CutTensor("onnx::Sigmoid_1177", 16, 208, 208, 2)
+_YOLOX_PYRAMID: Final = (
+    CutTensor("input.175", 64, 52, 52, 8),
+    CutTensor("input.283", 128, 26, 26, 16),
+    CutTensor("input.367", 128, 13, 13, 32),
+)
 
 CUTS: Final[Mapping[str, tuple[Cut, ...]]] = {
     "mobilenet_v2_imagenet": (
@@ -47,21 +61,12 @@ CUTS: Final[Mapping[str, tuple[Cut, ...]]] = {
         Cut(*_MOBILENET, (CutTensor("/n/Add_121_output_0", 64, 14, 14, 16),), 49.5),  # the last of 64 channels
         Cut(*_MOBILENET, (CutTensor("/n/Add_159_output_0", 96, 14, 14, 16),), 30.2),  # the last at 1/16
         Cut(*_MOBILENET, (CutTensor("/n/Conv_50_output_0", 320, 7, 7, 32),), 7.1),  # the last of all
-        Cut(
-            *_MOBILENET, (CutTensor("/n/Conv_output_0", 32, 112, 112, 2),), 96.4
-        ),  # the first convolution, a linear map of the picture
+        Cut(*_MOBILENET, (_MOBILENET_STEM,), 96.4),  # the first convolution, a linear map of the picture
+        Cut(*_MOBILENET, (CutTensor("/n/Add_121_output_0", 64, 14, 14, 16),), 49.5, _MOBILENET_STEM),  # the third, by way of it
     ),
     "yolox_nano_coco": (
         Cut(*_YOLOX, (CutTensor("input.175", 64, 52, 52, 8),), 69.7),  # the last of 1/8 in the backbone, and all that is left
-        Cut(  # what the pyramid reads
-            *_YOLOX,
-            (
-                CutTensor("input.175", 64, 52, 52, 8),
-                CutTensor("input.283", 128, 26, 26, 16),
-                CutTensor("input.367", 128, 13, 13, 32),
-            ),
-            48.1,
-        ),
+        Cut(*_YOLOX, _YOLOX_PYRAMID, 48.1),  # what the pyramid reads
         Cut(  # what the three heads read
             *_YOLOX,
             (
@@ -71,9 +76,8 @@ CUTS: Final[Mapping[str, tuple[Cut, ...]]] = {
             ),
             16.4,
         ),
-        Cut(
-            *_YOLOX, (CutTensor("onnx::Sigmoid_1177", 16, 208, 208, 2),), 85.7
-        ),  # the first convolution, a linear map of the picture
+        Cut(*_YOLOX, (_YOLOX_STEM,), 85.7),  # the first convolution, a linear map of the picture
+        Cut(*_YOLOX, _YOLOX_PYRAMID, 48.1, _YOLOX_STEM),  # the second, by way of it
     ),
 }
 """The cuts of each network that is known, counted from 1."""

@@ -15,7 +15,7 @@ from foveal.tasks.base import Scoring, Task
 from foveal.tasks.input import place_of
 from foveal.tasks.latent.cuts import CUTS, Cut
 from foveal.tasks.latent.network import LatentNetwork
-from foveal.tasks.latent.onnx_parts import open_tail
+from foveal.tasks.latent.onnx_parts import open_between, open_tail
 from foveal.tasks.latent.running import HEADS, LatentTask, PreparedLatents, ready_latents, trunk_features
 from foveal.tasks.latent.weights import LatentCard, load_network
 from foveal.tasks.record import RESULTS, Record, shipped_record
@@ -47,7 +47,7 @@ class LatentFeatureTask(Task[Latents, PreparedLatents]):
         known = record or shipped_record(head)
         assert known is not None, f"a record comes with each of {', '.join(CUTS)}"
         _check_size(known, self._head.cut)
-        self._tail = open_tail(file, self._head.cut, threads)
+        self._between, self._tail = open_between(file, self._head.cut, threads), open_tail(file, self._head.cut, threads)
         self.label, self.card, self.record, self.classes = f"latent:{card.name}:{head}", card, known, known.classes
         self._network, self._threads = network, threads
 
@@ -71,7 +71,7 @@ class LatentFeatureTask(Task[Latents, PreparedLatents]):
         geometry, _ = place_of(prepared.width, prepared.height, self.record.input)
         with inference(self._threads):
             features = trunk_features(self._network, prepared)
-            tensors = self._head.real(self._head(features, geometry))
+            tensors = self._head.real(self._head(features.shared, geometry, self._between))
         outputs = self._tail.run([np.ascontiguousarray(tensor.numpy()) for tensor in tensors])
         for number, output in enumerate(outputs):
             if np.issubdtype(output.dtype, np.floating) and np.isnan(output).any():

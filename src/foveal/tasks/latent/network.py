@@ -19,7 +19,7 @@ from foveal.tasks.camvid_segment.network import SegmenterConfig, SegmenterTail
 from foveal.tasks.latent.cuts import cut_of
 from foveal.tasks.latent.feature_head import FeatureHead
 from foveal.tasks.latent.tensor_heads import StemHead
-from foveal.tasks.latent.trunk import Trunk
+from foveal.tasks.latent.trunk import OwnFeatures, Trunk
 from foveal.tasks.residual import Block, Normed
 
 FED: Final = ("mobilenet_v2_imagenet", "yolox_nano_coco")
@@ -36,7 +36,8 @@ _SHARP: Final = 4.0
 class LatentConfig:
     """Channels of the bands that are read and of the trunk (``trunk``), which are the codec's, its blocks, and heads.
 
-    spectrum: channels at 1/8 that heads read. segment: classes of the head that tells the class of each pixel, 0 for none. things: classes
+    spectrum: channels at 1/8 that heads read. segment: classes of the head that tells the class of each pixel, 0 for none; segment_own: whether it
+    makes as many channels for itself, of what the trunk knows at 1/16, in place of those for all. things: classes
     of the head that tells which things a picture shows, 0 for none. mobilenet_v2_imagenet, yolox_nano_coco: at which of its cuts
     (``cuts``, from 1) a head feeds the network, 0 for none; adapter, adapter_blocks: channels and residual blocks of such heads, where a cut lies
     behind first filters.
@@ -50,6 +51,7 @@ class LatentConfig:
     blocks: int = 1
     spectrum: int = 96
     segment: int = 11
+    segment_own: bool = False
     dropout: float = 0.1
     things: int = 0
     adapter: int = 128
@@ -66,12 +68,24 @@ class LatentConfig:
             raise RecipeError(
                 f"{self}; channels of 1 or more, blocks and classes of 0 or more and a dropout from 0 to below 1 are needed"
             )
+        if self.segment_own and not self.segment:
+            raise RecipeError("segment_own = true, and segment = 0; ask for the head, segment = 11, or leave segment_own out")
         for network in FED:
             if number := getattr(self, network):
                 try:
                     cut_of(network, number)
                 except NetworkError as error:
                     raise RecipeError(str(error)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class TrunkFeatures:
+    """What heads read, each ``(batch, spectrum, h, w)`` at 1/8 of the padded pictures. shared: all but the head of road scenes. segment: that head; the
+    same where it makes none for itself.
+    """
+
+    shared: Tensor
+    segment: Tensor
 
 
 @final
@@ -89,6 +103,8 @@ class SegmentHead(SegmenterTail):
         self.to_middle = nn.Conv2d(c.middle, c.middle, 1)
         self.to_fine = nn.Conv2d(c.middle, 4 * c.fine, 1)
         self.past = nn.Conv2d(config.spectrum, 4 * c.fine, 1, bias=False)
+        own = OwnFeatures(config.latent_2, middle=config.middle, spectrum=config.spectrum) if config.segment_own else None
+        self.own = own
 
     def forward(self, x: Tensor) -> Tensor:
         return self.logits(*self.features(x))
@@ -169,6 +185,9 @@ class LatentNetwork(nn.Module):
         stems = [name for name, module in modules if isinstance(module, StemHead)]
         return [f"{stem}.{part}.weight" for stem in stems for part in ("colours", "filters")]
 
-    def forward(self, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
-        """The features that all heads read."""
-        return self.trunk(bands, quality)
+    def forward(self, bands: Sequence[Tensor], quality: Tensor) -> TrunkFeatures:
+        """The features that heads read."""
+        h = self.trunk.at_16(bands, quality)
+        features = self.trunk.at_8(h, bands, quality)
+        own = None if self.segment is None else self.segment.own
+        return TrunkFeatures(features, features if own is None else own(h, bands, quality))

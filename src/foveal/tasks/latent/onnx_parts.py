@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from foveal.errors import MissingDependencyError, NetworkError
 from foveal.tasks.latent.cuts import Cut
@@ -53,6 +55,22 @@ def open_front(path: Path, cut: Cut, threads: int | None = None) -> OnnxPart:
     model = checked_model(path, cut)
     inputs = [entry.name for entry in model.graph.input if entry.name not in {known.name for known in model.graph.initializer}]
     return OnnxPart(_between(path, model, cut, inputs, [t.name for t in cut.tensors]), threads, f"the front of {path.name}")
+
+
+def open_between(path: Path, cut: Cut, threads: int | None = None) -> Callable[[Tensor], list[Tensor]] | None:
+    """From the tensor by way of which a cut lies, of any number of pictures, to those of the cut; None where it lies by way of none. Raises as
+    ``open_tail``.
+    """
+    if cut.way is None:
+        return None
+    model, names = checked_model(path, cut), [tensor.name for tensor in cut.tensors]
+    part = OnnxPart(_between(path, model, cut, [cut.way.name], names), threads, f"the middle of {path.name}")
+
+    def grown(x: Tensor) -> list[Tensor]:
+        rows = [part.run([one[None].numpy()]) for one in x.detach().cpu().contiguous()]
+        return [torch.from_numpy(np.concatenate(maps)).to(x.device) for maps in zip(*rows, strict=True)]
+
+    return grown
 
 
 def open_tail(path: Path, cut: Cut, threads: int | None = None) -> OnnxPart:
@@ -122,11 +140,10 @@ def checked_model(path: Path, cut: Cut) -> Any:
     except Exception as error:  # onnx has errors of many kinds
         raise NetworkError(f"{path} is no ONNX network that can be read: {error}") from error
     made = {name for node in model.graph.node for name in node.output}
-    if lacking := [tensor.name for tensor in cut.tensors if tensor.name not in made]:
-        raise NetworkError(
-            f"{path} has no tensor {', '.join(lacking)}; the head was trained for {', '.join(tensor.name for tensor in cut.tensors)}"
-        )
-    known = {tensor.name: (1, tensor.channels, tensor.rows, tensor.columns) for tensor in cut.tensors}
+    tensors = {tensor.name: tensor for tensor in (*cut.made, *cut.tensors)}
+    if lacking := [name for name in tensors if name not in made]:
+        raise NetworkError(f"{path} has no tensor {', '.join(lacking)}; the head was trained for {', '.join(tensors)}")
+    known = {name: (1, tensor.channels, tensor.rows, tensor.columns) for name, tensor in tensors.items()}
     kept = [entry for entry in model.graph.value_info if entry.name not in known]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)

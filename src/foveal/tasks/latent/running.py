@@ -17,7 +17,7 @@ from foveal.codecs.learned.frequency.tiling import padded
 from foveal.codecs.learned.runtime import inference
 from foveal.errors import NetworkError
 from foveal.tasks.base import Scoring, Task
-from foveal.tasks.latent.network import LatentNetwork
+from foveal.tasks.latent.network import LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.tensor_heads import FEATURE_STRIDE
 from foveal.tasks.latent.weights import LatentCard
 from foveal.tasks.results import ClassMap, ClassScores, Result
@@ -72,9 +72,9 @@ class LatentTask(Task[Latents, PreparedLatents]):
         with inference(self._threads):
             features = trunk_features(self._network, prepared)
             if self.task == "things":
-                return seen_things(self._network, features, prepared.width, prepared.height)
+                return seen_things(self._network, features.shared, prepared.width, prepared.height)
             assert self._network.segment is not None
-            logits = self._network.segment(features)
+            logits = self._network.segment(features.segment)
         return class_map(logits, prepared.width, prepared.height)
 
 
@@ -97,11 +97,11 @@ def ready_latents(source: Latents, card: LatentCard, label: str) -> PreparedLate
     return PreparedLatents(source, tuple(bands), quality, source.width, source.height)
 
 
-_KEPT: WeakKeyDictionary[Latents, tuple[LatentNetwork, Tensor]] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[Latents, tuple[LatentNetwork, TrunkFeatures]] = WeakKeyDictionary()
 
 
-def trunk_features(network: LatentNetwork, prepared: PreparedLatents) -> Tensor:
-    """The trunk's features ``(1, spectrum, h, w)``: computed once for all heads of a network that read the same latents, and kept as long as
+def trunk_features(network: LatentNetwork, prepared: PreparedLatents) -> TrunkFeatures:
+    """The trunk's features of a batch of one: computed once for all heads of a network that read the same latents, and kept as long as
     these are.
     """
     known = _KEPT.get(prepared.source)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Final, cast, final
 
@@ -37,8 +36,12 @@ _LEAST_SPREAD: Final = 0.02
 _TOLD: Final = 32
 
 
-class TensorHead(nn.Module, ABC):
-    """One tensor of a cut. mean, spread: of its channels, which are learned as their distance from the mean in spreads."""
+class TensorHead(nn.Module):
+    """One tensor of a cut, ``(batch, channels, rows, columns)``, made in spreads of features ``(batch, spectrum, h, w)`` at 1/8. An abstract base.
+
+    mean, spread: of its channels, which are learned as their distance from the mean in spreads. What ``forward`` is given is a subclass's own:
+    features, and how the pictures, all of one size, lie in the network's input (``geometry``).
+    """
 
     mean: Tensor
     spread: Tensor
@@ -47,13 +50,6 @@ class TensorHead(nn.Module, ABC):
         super().__init__()
         self.register_buffer("mean", torch.zeros(tensor.channels))
         self.register_buffer("spread", torch.ones(tensor.channels))
-
-    @abstractmethod
-    def forward(self, x: Tensor, geometry: Geometry) -> Tensor:
-        """The tensor ``(batch, channels, rows, columns)`` in spreads, of features ``(batch, spectrum, h, w)`` at 1/8.
-
-        geometry: how the pictures, all of one size, lie in the network's input.
-        """
 
     @torch.no_grad()
     def measured(self, mean: Tensor, spread: Tensor) -> None:
@@ -122,6 +118,29 @@ class GridHead(TensorHead):
         gain, shift = self.told(lies.scale).chunk(2)
         x = functional.relu(self.join(x) * (1 + gain[:, None, None]) + shift[:, None, None])
         return self.leave(self.blocks(self.down(x)))
+
+
+@final
+class CorrectedHead(TensorHead):
+    """A tensor of any stride from ``COARSE`` on, of what the network's own layers make of one before it, which came from coded features: what is
+    lost there is added, as far as features tell it. Before anything is learned that is nothing.
+    """
+
+    def __init__(self, spectrum: int, tensor: CutTensor, *, channels: int, blocks: int, folded: bool) -> None:
+        super().__init__(tensor)
+        self._tensor = tensor
+        self.enter = Normed(spectrum + 1, channels, size=1, folded=folded)
+        self.join = Normed(tensor.channels, channels, folded=folded)
+        self.blocks = nn.Sequential(*(Block(channels, folded=folded) for _ in range(blocks)))
+        self.leave = nn.Conv2d(channels, tensor.channels, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, geometry: Geometry, grown: Tensor) -> Tensor:
+        """grown: the tensor as the network's layers made it."""
+        known = self.normal(grown)
+        x = functional.relu(self.enter(_laid(x, self._tensor, geometry, 1)[0]) + self.join(known))
+        return known + self.leave(self.blocks(x))
 
 
 def _laid(x: Tensor, grid: CutTensor, geometry: Geometry, finer: int) -> tuple[Tensor, Lie]:

@@ -52,13 +52,19 @@ class Trunk(nn.Module):
         self.scale_fine = QualityScale(spectrum)
 
     def forward(self, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+        return self.at_8(self.at_16(bands, quality), bands, quality)
+
+    def at_16(self, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """What is known at 1/16, ``(batch, middle, h, w)``."""
         held = [net(band) for net, band in zip(self.enter, bands, strict=False)]
         h = functional.pixel_shuffle(self.from_64(held[0]), 2) + self.missing[len(bands) - 1][:, None, None]
         h = self.at_32(h + held[1] if len(held) > 1 else h)
         h = functional.pixel_shuffle(self.from_32(h), 2)
-        h = self.from_middle(self.middle(self.scale_middle(h + held[2] if len(held) > 2 else h, quality)))
-        h = h + self.past(bands[2]) if len(held) > 2 else h
-        return self.scale_fine(functional.pixel_shuffle(h, 2), quality)
+        return self.middle(self.scale_middle(h + held[2] if len(held) > 2 else h, quality))
+
+    def at_8(self, h: Tensor, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+        """The features of what is known at 1/16, and of the finest band once more."""
+        return _at_8(self, h, bands, quality)
 
     @torch.no_grad()
     def begin_as(self, codec: FrequencyModel) -> None:
@@ -79,6 +85,34 @@ class Trunk(nn.Module):
                     f"[model] trunk.{name} is {tuple(tensor.shape)}, and the codec has {has}: take the widths of its weights, and no more blocks"
                 )
             tensor.copy_(given)
+
+
+@final
+class OwnFeatures(nn.Module):
+    """Features at 1/8 for one head alone, ``(batch, spectrum, 2 h, 2 w)`` of what the trunk knows at 1/16: made as the trunk makes those for all.
+
+    latents: channels of the finest band. middle: the trunk's at 1/16.
+    """
+
+    def __init__(self, latents: int, *, middle: int, spectrum: int) -> None:
+        super().__init__()
+        self.from_middle = nn.Conv2d(middle, 4 * spectrum, 1)
+        self.past = nn.Conv2d(latents, 4 * spectrum, 1)
+        self.scale_fine = QualityScale(spectrum)
+
+    def forward(self, h: Tensor, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+        return _at_8(self, h, bands, quality)
+
+    @torch.no_grad()
+    def begin_as(self, trunk: Trunk) -> None:
+        """Takes the trunk's weights. Raises RuntimeError: it makes other features."""
+        self.load_state_dict({name: tensor for name, tensor in trunk.state_dict().items() if name.startswith(_AT_8)})
+
+
+def _at_8(layers: Trunk | OwnFeatures, h: Tensor, bands: Sequence[Tensor], quality: Tensor) -> Tensor:
+    h = layers.from_middle(h)
+    h = h + layers.past(bands[BANDS - 1]) if len(bands) == BANDS else h
+    return layers.scale_fine(functional.pixel_shuffle(h, 2), quality)
 
 
 def begun_trunk(weights: str, *, spectrum: int = 96, blocks: int = 1) -> Trunk:
