@@ -24,8 +24,7 @@ from foveal.codecs.learned.quality_levels import float_hats
 from foveal.codecs.learned.short_weights import widened
 from foveal.codecs.learned.weights import Card, WeightsCard, load_weights
 from foveal.errors import RecipeError
-from foveal.tasks.latent.cuts import cut_of
-from foveal.tasks.latent.network import FED, LatentConfig, LatentNetwork, TrunkFeatures
+from foveal.tasks.latent.network import LatentConfig, LatentNetwork, TrunkFeatures
 from foveal.tasks.latent.weights import LatentCard, latent_card
 from foveal.training.codec_subject import CodecSubject, PhotoLessons
 from foveal.training.config import JointTraining
@@ -130,11 +129,10 @@ class JointSubject(Subject[JointTraining, Pixels | Task]):
         self._card, self._codec = frequency_card(config.reads), CodecSubject(config.of_codec)
         self._heads = {name.strip(): latent_card(name.strip(), self._card) for name in config.heads.split(",")}
         for card in self._heads.values():
-            for head in FED:
-                if (number := cast(int, card.config[head])) and cut_of(head, number).way is not None:
-                    raise RecipeError(
-                        f"heads: {card.name} feeds {head} by way of its own layers, which pass nothing back to the codec; name weights that feed its first filters, as latent-networks-1 does"
-                    )
+            if by_way := LatentConfig(**card.config).by_way:  # type: ignore[arg-type]
+                raise RecipeError(
+                    f"heads: {card.name} feeds {', '.join(by_way)} by way of its own layers, which pass nothing back to the codec; name weights that feed its first filters, as latent-networks-1 does"
+                )
         self._curricula: dict[str, Curriculum] = {}
 
     def build(self) -> JointModel:

@@ -98,7 +98,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
         near = latent_card(config.trunk, frequency_card(config.reads) if config.keep else None) if config.trunk else None
         self._near = load_weights(near) if near else None
         self._kept = _kept_parts(self._sizes, near) if near and config.keep else []
-        for head in _by_way(self._sizes):
+        for head in self._sizes.by_way:
             if not {head, f"{head}.heads"} & {*self._kept}:
                 raise RecipeError(
                     f"[model] {head} = {getattr(self._sizes, head)} corrects what first filters lead to, and trunk = {config.trunk!r}, keep = {str(config.keep).lower()} "
@@ -153,7 +153,7 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
 
     def _is_kept(self, head: str) -> bool:
         """Whether nothing of a head is left to learn."""
-        return head in self._kept or (f"{head}.heads" in self._kept and head not in _by_way(self._sizes))
+        return head in self._kept or (f"{head}.heads" in self._kept and head not in self._sizes.by_way)
 
     def loss(self, shared: nn.Module, model: nn.Module, batch: Lesson, step: int) -> Loss:
         device = device_of(model)
@@ -209,11 +209,6 @@ class LatentSubject(Subject[LatentTraining, Lesson]):
             if name != "trunk" and module is not None
         )
         return LatentCard(**fields, reads=self._reader.id, heads=heads)
-
-
-def _by_way(sizes: LatentConfig) -> list[str]:
-    """Heads that correct what a network's own layers make."""
-    return [head for head in FED if (number := getattr(sizes, head)) and cut_of(head, number).way]
 
 
 def _kept_parts(sizes: LatentConfig, near: LatentCard) -> list[str]:

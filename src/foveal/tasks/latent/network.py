@@ -77,6 +77,11 @@ class LatentConfig:
                 except NetworkError as error:
                     raise RecipeError(str(error)) from error
 
+    @property
+    def by_way(self) -> list[str]:
+        """Heads that correct what a network's own layers make."""
+        return [network for network in FED if (number := getattr(self, network)) and cut_of(network, number).way is not None]
+
 
 @dataclass(frozen=True, eq=False)
 class TrunkFeatures:
